@@ -1,0 +1,242 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+]
+
+// Products of the packages below, by the names the targets use.
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioTestUtils: Target.Dependency = .product(name: "NIOTestUtils", package: "swift-nio")
+let nioConcurrency: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let coreMetrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
+let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
+let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclusions[name] ?? [], swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// Files in a target's folder that the compiler has no use for.
+let exclusions: [String: [String]] = [:]
+
+let package = Package(
+    name: "roost",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "roost", targets: ["roost"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        // C libraries: module maps only.
+        .systemLibrary(name: "CZooKeeper", providers: [.apt(["libzookeeper-mt-dev"])]),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CEpoll"),
+
+        // Pure: no I/O, no NIO.
+        library("ChatModel"),  // ids, events, bodies, limits, rules
+        library("Cluster"),  // membership, load, picking as values and state machines
+        library("RPC", [collections]),  // calls, errors, deadlines, frame codec, connection state machine
+
+        // Drivers: the only places that import a C module.
+        library("Reactor", ["CEpoll", nioConcurrency]),  // one epoll thread that is also an actor executor
+        library("ZooKeeper", ["CZooKeeper", logging, nioConcurrency]),
+        library("Postgres", ["CLibPQ", "Reactor", logging, nioConcurrency, collections, crypto]),
+        library("Redis", ["CHiredis", "Reactor", logging, nioConcurrency, collections, crypto]),
+
+        // Wire and transport.
+        library(
+            "RPCTransport", ["RPC", nioCore, nioPosix, nioTLS, nioConcurrency, protobuf, logging, crypto, collections]),
+        library("Protocol", ["ChatModel", "RPC", "RPCTransport", protobuf, nioCore]),
+        library("WebSocketEdge", [nioCore, nioPosix, nioConcurrency, nioHTTP1, nioWebSocket, crypto]),
+
+        // Shared by services.
+        library(
+            "ServiceKit",
+            [
+                "ChatModel", "Cluster", "RPC", "RPCTransport", "Protocol", "ZooKeeper", "Postgres", "Redis", logging,
+                metrics, coreMetrics, lifecycle, hummingbird, configuration, nioCore, nioPosix, nioConcurrency,
+                nioHTTP1,
+                httpTypes, jwt, crypto, systemPackage,
+            ]),
+
+        // Services: none imports another.
+        library(
+            "ChatNode",
+            [
+                "ServiceKit", "WebSocketEdge", "Protocol", "ChatModel", "RPC", "RPCTransport", nioCore, nioPosix,
+                nioConcurrency,
+                logging, metrics, collections, lifecycle, protobuf,
+            ]),
+        library(
+            "Discovery",
+            [
+                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", logging, hummingbird,
+                lifecycle, nioCore, nioConcurrency, httpTypes,
+            ]),
+        library(
+            "Relay",
+            [
+                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Postgres", "Reactor", logging,
+                metrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, protobuf, collections,
+            ]),
+        library(
+            "Sessions",
+            [
+                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Redis", logging, hummingbird,
+                lifecycle, nioCore, nioConcurrency, httpTypes,
+            ]),
+        library(
+            "LastSeen",
+            [
+                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Redis", logging, hummingbird,
+                lifecycle, nioCore, nioConcurrency, httpTypes,
+            ]),
+        library(
+            "Users",
+            [
+                "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", "Redis", logging, hummingbird,
+                lifecycle, nioCore, nioPosix, nioConcurrency, httpTypes, crypto, cryptoExtras, jwt,
+            ]),
+        library(
+            "Messages",
+            [
+                "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", logging, hummingbird, lifecycle, nioCore,
+                nioConcurrency, httpTypes,
+            ]),
+
+        // Programs.
+        library("LocalCluster", ["ChatModel", logging, subprocess, systemPackage, nioConcurrency]),
+        library(
+            "Client",
+            [
+                "ChatModel", "Protocol", nioCore, nioPosix, nioConcurrency, nioHTTP1, nioWebSocket, httpClient, logging,
+                protobuf,
+            ]),  // a chat client: REST and WebSocket
+        .executableTarget(
+            name: "roost",
+            dependencies: [
+                "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
+                "LocalCluster",
+                "Client", "ZooKeeper", "Cluster", argumentParser, configuration, lifecycle, logging, histogram,
+                nioPosix, nioCore, nioConcurrency,
+            ], swiftSettings: settings),
+        library("RPCCodeGen"),
+        .executableTarget(
+            name: "protoc-gen-roost",
+            dependencies: [
+                "RPCCodeGen", protobuf, .product(name: "SwiftProtobufPluginLibrary", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings),
+
+        // Tests. TestServers starts the real servers; no product depends on it.
+        library("TestServers", [logging, subprocess, systemPackage, nioConcurrency]),
+        tests("ChatModelTests", ["ChatModel"]),
+        tests("ClusterTests", ["Cluster"]),
+        tests("RPCTests", ["RPC"]),
+        tests(
+            "RPCTransportTests",
+            [
+                "RPCTransport", "RPC", "Protocol", nioCore, nioPosix, nioEmbedded, nioTestUtils, nioConcurrency,
+                logging, protobuf,
+            ]),
+        tests("RPCCodeGenTests", ["RPCCodeGen"]),
+        tests("ReactorTests", ["Reactor", nioConcurrency]),
+        tests("PostgresTests", ["Postgres", "TestServers", nioConcurrency, logging]),
+        tests("RedisTests", ["Redis", "TestServers", nioConcurrency, logging]),
+        tests("ZooKeeperTests", ["ZooKeeper", "TestServers", nioConcurrency, logging]),
+        tests("ProtocolTests", ["Protocol", "ChatModel", nioCore, protobuf]),
+        tests("WebSocketEdgeTests", ["WebSocketEdge", nioCore, nioPosix, nioEmbedded, nioTestUtils, nioConcurrency]),
+        tests(
+            "ServiceKitTests",
+            [
+                "ServiceKit", "TestServers", "Protocol", "RPC", "RPCTransport", "Cluster", hummingbird,
+                .product(name: "HummingbirdTesting", package: "hummingbird"), logging, configuration, nioCore, nioPosix,
+                nioConcurrency, httpTypes, jwt,
+            ]),
+        tests(
+            "DiscoveryTests",
+            [
+                "Discovery", "ServiceKit", "TestServers", "Cluster", hummingbird,
+                .product(name: "HummingbirdTesting", package: "hummingbird"), logging, nioConcurrency,
+            ]),
+        tests(
+            "ChatNodeTests",
+            [
+                "ChatNode", "WebSocketEdge", "Protocol", "ChatModel", "RPC", nioCore, nioPosix, nioEmbedded,
+                nioConcurrency, logging, protobuf,
+            ]),
+        tests(
+            "RelayTests",
+            [
+                "Relay", "Messages", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", "TestServers", nioCore,
+                nioPosix, nioConcurrency, logging, protobuf,
+            ]),
+        tests(
+            "UsersTests",
+            [
+                "Users", "ServiceKit", "Protocol", "ChatModel", "RPC", "Postgres", "Redis", "TestServers",
+                nioConcurrency, logging,
+            ]),
+        tests(
+            "PresenceTests",
+            [
+                "Sessions", "LastSeen", "ServiceKit", "Protocol", "ChatModel", "RPC", "Redis", "TestServers",
+                nioConcurrency, logging,
+            ]),
+        tests("LocalClusterTests", ["LocalCluster", nioConcurrency, logging]),
+        tests(
+            "IntegrationTests",
+            [
+                "Client", "LocalCluster", "Protocol", "ChatModel", "ZooKeeper", nioCore, nioPosix, nioConcurrency,
+                logging, httpClient,
+            ]),
+    ]
+)

@@ -1,0 +1,5 @@
+#pragma once
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <malloc.h>
