@@ -1,0 +1,27 @@
+/**
+ * Makes an element. Text becomes text nodes, never markup.
+ * @param {string} tag
+ * @param {object} [properties] DOM properties; `on` holds event listeners, `data` data attributes, `aria` ARIA attributes
+ * @param {...(Node|string|null|false)} children
+ */
+export function element(tag, { on = {}, data = {}, aria = {}, ...properties } = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  for (const [name, listener] of Object.entries(on)) made.addEventListener(name, listener);
+  for (const [name, value] of Object.entries(data)) made.dataset[name] = value;
+  for (const [name, value] of Object.entries(aria)) made.setAttribute(`aria-${name}`, value);
+  made.append(...children.filter((child) => child !== null && child !== false && child !== undefined));
+  return made;
+}
+
+/** Runs `action` at most once a frame, however often the function it returns is called. */
+export function oncePerFrame(action) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      action();
+    });
+  };
+}
