@@ -48,7 +48,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 }
 
 /// Files in a target's folder that the compiler has no use for.
-let exclusions: [String: [String]] = [:]
+let exclusions: [String: [String]] = [
+    "Cluster": ["README.md"],
+    "Redis": ["README.md"],
+    "ZooKeeper": ["README.md"],
+]
 
 let package = Package(
     name: "roost",
