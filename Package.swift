@@ -19,6 +19,7 @@ let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swi
 let nioTestUtils: Target.Dependency = .product(name: "NIOTestUtils", package: "swift-nio")
 let nioConcurrency: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioFoundation: Target.Dependency = .product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let nioTLS: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
@@ -161,7 +162,8 @@ let package = Package(
         library(
             "Client",
             [
-                "ChatModel", "Protocol", nioCore, nioPosix, nioConcurrency, nioHTTP1, nioWebSocket, httpClient, logging,
+                "ChatModel", "Protocol", nioCore, nioPosix, nioConcurrency, nioFoundation, nioHTTP1, nioWebSocket,
+                httpClient, logging,
                 protobuf,
             ]),  // a chat client: REST and WebSocket
         .executableTarget(
