@@ -1,0 +1,91 @@
+import ChatModel
+
+// What services speak, as clients see it.
+
+extension ClientEvent {
+    /// The event as clients see it; `client_id` only for the sender's own devices.
+    package init(_ event: LogEvent, withClientID: Bool) {
+        self.init()
+        let conversation = ConversationID(rawValue: event.conversation)
+        self.conversation = conversation.description
+        seq = event.seq
+        id = EventID(conversation: conversation, seq: event.seq).description
+        sender = UserID(rawValue: event.sender).description
+        sentAtMs = event.sentAtMs
+        if withClientID { clientID = event.clientID }
+        func target() -> String { EventID(conversation: conversation, seq: event.target).description }
+        switch event.kind {
+        case .message:
+            kind = "message"
+            body = ClientBody(event.body, in: conversation)
+        case .edit:
+            kind = "edit"
+            message = target()
+            body = ClientBody(event.body, in: conversation)
+        case .delete:
+            kind = "delete"
+            message = target()
+        case .reaction:
+            kind = "reaction"
+            message = target()
+            emoji = event.emoji
+            removed = event.removed
+        case .member: kind = "member"
+        case .group: kind = "group"
+        case .unspecified, .UNRECOGNIZED: kind = "unknown"  // newer than this node: clients ignore what they don't know
+        }
+    }
+}
+
+extension ClientReceipt {
+    package init(_ receipt: ChatReceipt) {
+        self.init()
+        conversation = ConversationID(rawValue: receipt.conversation).description
+        user = UserID(rawValue: receipt.user).description
+        delivered = receipt.delivered
+        read = receipt.read
+    }
+}
+
+extension ClientTyping {
+    package init(_ typing: ChatTyping) {
+        self.init()
+        conversation = ConversationID(rawValue: typing.conversation).description
+        user = UserID(rawValue: typing.user).description
+        active = typing.active
+    }
+}
+
+extension ClientPresence {
+    /// Hidden: only the user. Never seen: without a time.
+    package init(_ presence: LastSeenPresence) {
+        self.init()
+        user = UserID(rawValue: presence.user).description
+        if presence.hidden { return }
+        online = presence.online
+        if presence.lastSeenMs > 0 { lastSeenMs = presence.lastSeenMs }
+    }
+}
+
+extension ClientAck {
+    package init(_ response: MessagesSendResponse, ref: String) {
+        self.init()
+        let id = EventID(conversation: ConversationID(rawValue: response.conversation), seq: response.seq)
+        self.ref = ref
+        conversation = id.conversation.description
+        seq = id.seq
+        self.id = id.description
+        sentAtMs = response.sentAtMs
+        duplicate = response.duplicate
+    }
+}
+
+extension ClientError {
+    /// A frame that was refused.
+    package init(_ error: ClientFrameError, ref: String = "") {
+        self.init()
+        self.ref = ref
+        code = error.code == .tooLong ? "too_large" : "invalid"
+        message = error.description
+    }
+}
