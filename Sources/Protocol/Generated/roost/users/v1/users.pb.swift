@@ -194,6 +194,9 @@ package nonisolated struct UsersRevocationsPage: Sendable {
 
   package var devices: [UInt64] = []
 
+  /// When each of them ended, Unix milliseconds: tokens issued before are void, those of a later login are good.
+  package var endedMs: [Int64] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -489,7 +492,7 @@ nonisolated extension UsersRevocationsRequest: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension UsersRevocationsPage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RevocationsPage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}devices\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}devices\0\u{3}ended_ms\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -498,6 +501,7 @@ nonisolated extension UsersRevocationsPage: SwiftProtobuf.Message, SwiftProtobuf
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedFixed64Field(value: &self.devices) }()
+      case 2: try { try decoder.decodeRepeatedInt64Field(value: &self.endedMs) }()
       default: break
       }
     }
@@ -507,11 +511,15 @@ nonisolated extension UsersRevocationsPage: SwiftProtobuf.Message, SwiftProtobuf
     if !self.devices.isEmpty {
       try visitor.visitPackedFixed64Field(value: self.devices, fieldNumber: 1)
     }
+    if !self.endedMs.isEmpty {
+      try visitor.visitPackedInt64Field(value: self.endedMs, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: UsersRevocationsPage, rhs: UsersRevocationsPage) -> Bool {
     if lhs.devices != rhs.devices {return false}
+    if lhs.endedMs != rhs.endedMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
