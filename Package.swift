@@ -112,6 +112,8 @@ let package = Package(
                 httpTypes, jwt, crypto, systemPackage,
             ]),
 
+        library("Roster", ["ChatModel", "Protocol", "Redis"]),  // who is connected where, leased, in Redis
+
         // Services: none imports another.
         library(
             "ChatNode",
@@ -135,13 +137,15 @@ let package = Package(
         library(
             "Sessions",
             [
-                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Redis", logging, hummingbird,
+                "ServiceKit", "Roster", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Redis", logging,
+                hummingbird,
                 lifecycle, nioCore, nioConcurrency, httpTypes,
             ]),
         library(
             "LastSeen",
             [
-                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Redis", logging, hummingbird,
+                "ServiceKit", "Roster", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Redis", logging,
+                hummingbird,
                 lifecycle, nioCore, nioConcurrency, httpTypes,
             ]),
         library(
@@ -234,7 +238,7 @@ let package = Package(
         tests(
             "PresenceTests",
             [
-                "Sessions", "LastSeen", "ServiceKit", "Protocol", "ChatModel", "RPC", "Redis", "TestServers",
+                "Sessions", "LastSeen", "Roster", "ServiceKit", "Protocol", "ChatModel", "RPC", "Redis", "TestServers",
                 nioConcurrency, logging,
             ]),
         tests("LocalClusterTests", ["LocalCluster", nioConcurrency, logging]),
