@@ -100,7 +100,7 @@ let package = Package(
         library(
             "RPCTransport", ["RPC", nioCore, nioPosix, nioTLS, nioConcurrency, protobuf, logging, crypto, collections]),
         library("Protocol", ["ChatModel", "RPC", "RPCTransport", protobuf, nioCore]),
-        library("WebSocketEdge", [nioCore, nioPosix, nioConcurrency, nioHTTP1, nioWebSocket, crypto]),
+        library("WebSocketEdge", [nioCore, nioPosix, nioConcurrency, crypto, collections, logging]),
 
         // Shared by services.
         library(
@@ -203,7 +203,9 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestServers", nioConcurrency, logging]),
         tests("ZooKeeperTests", ["ZooKeeper", "TestServers", nioConcurrency, logging]),
         tests("ProtocolTests", ["Protocol", "ChatModel", nioCore, protobuf]),
-        tests("WebSocketEdgeTests", ["WebSocketEdge", nioCore, nioPosix, nioEmbedded, nioTestUtils, nioConcurrency]),
+        tests(
+            "WebSocketEdgeTests",
+            ["WebSocketEdge", nioCore, nioPosix, nioEmbedded, nioTestUtils, nioConcurrency, logging, crypto]),
         tests(
             "ServiceKitTests",
             [
