@@ -19,11 +19,15 @@ package struct RedisConfiguration: Sendable {
     package var backOff: Duration
     package var backOffLimit: Duration
 
+    /// How often a connection that only listens asks for a sign of life.
+    package var pingInterval: Duration
+
     package init(
         address: String, user: String? = nil, password: String? = nil, database: Int = 0,
         connectTimeout: Duration = .seconds(2), commandTimeout: Duration = .seconds(2),
         disconnectedWait: Duration = .milliseconds(250), queueLimit: Int = 10_000,
-        backOff: Duration = .milliseconds(50), backOffLimit: Duration = .seconds(2)
+        backOff: Duration = .milliseconds(50), backOffLimit: Duration = .seconds(2),
+        pingInterval: Duration = .seconds(5)
     ) {
         self.address = address
         self.user = user
@@ -35,5 +39,6 @@ package struct RedisConfiguration: Sendable {
         self.queueLimit = queueLimit
         self.backOff = backOff
         self.backOffLimit = backOffLimit
+        self.pingInterval = pingInterval
     }
 }
