@@ -132,7 +132,7 @@ let package = Package(
             "Relay",
             [
                 "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Postgres", "Reactor", logging,
-                metrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, protobuf, collections,
+                metrics, coreMetrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, protobuf, collections,
             ]),
         library(
             "Sessions",

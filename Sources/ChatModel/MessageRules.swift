@@ -1,0 +1,55 @@
+/// What a message must be, wherever it comes from and whatever kind of conversation it goes to.
+package enum MessageRules {
+    /// A rule that a message breaks.
+    package struct Violation: Error, Sendable, Equatable {
+        /// The field's path as clients know it.
+        package var field: String
+        package var message: String
+        /// It is longer than allowed, rather than wrong.
+        package var isTooLong: Bool
+
+        package init(_ field: String, _ message: String, isTooLong: Bool = false) {
+            self.field = field
+            self.message = message
+            self.isTooLong = isTooLong
+        }
+    }
+
+    /// The sender's own id of a message: 1 to 64 bytes, without NUL (which PostgreSQL's text can't hold).
+    package static func check(clientID: String) throws(Violation) {
+        guard !clientID.isEmpty else { throw Violation("client_id", "is required") }
+        guard clientID.utf8.count <= Limits.clientIDBytes else {
+            throw Violation("client_id", "longer than \(Limits.clientIDBytes) bytes", isTooLong: true)
+        }
+        guard !clientID.utf8.contains(0) else { throw Violation("client_id", "must not contain U+0000") }
+    }
+
+    /// What a message says.
+    ///
+    /// - Parameters:
+    ///   - replyTo: the seq of the message answered; 0: none.
+    ///   - mentions: user ids.
+    package static func check(
+        text: String, attachments: [String], replyTo: UInt64, mentions: [UInt64]
+    ) throws(Violation) {
+        guard text.utf8.count <= Limits.textBytes else {
+            throw Violation("body.text", "longer than \(Limits.textBytes) bytes", isTooLong: true)
+        }
+        guard !text.isEmpty || !attachments.isEmpty else {
+            throw Violation("body.text", "text or an attachment is required")
+        }
+        guard attachments.count <= Limits.attachments else {
+            throw Violation("body.attachments", "more than \(Limits.attachments)", isTooLong: true)
+        }
+        guard attachments.allSatisfy({ (1...Limits.clientIDBytes).contains($0.utf8.count) }) else {
+            throw Violation("body.attachments", "has what is no media id")
+        }
+        guard replyTo <= UInt64(Int64.max) else { throw Violation("body.reply_to", "names no message") }
+        guard mentions.count <= Limits.mentions else {
+            throw Violation("body.mentions", "more than \(Limits.mentions)", isTooLong: true)
+        }
+        guard mentions.allSatisfy({ $0 > 0 && $0 <= UInt64(Int64.max) }) else {
+            throw Violation("body.mentions", "has what is no user id")
+        }
+    }
+}

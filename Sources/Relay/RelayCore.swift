@@ -1,0 +1,239 @@
+import CoreMetrics
+import ChatModel
+package import Logging
+package import NIOCore
+package import Protocol
+package import RPC
+package import RPCTransport
+
+/// The relay without its process: what the RPC and REST faces share. `run()` does the work.
+package final class RelayCore: RelayService {
+    package let store: LogStore
+    package let pusher: Pusher
+    package let signals: UserSignals
+    package let configuration: RelayConfiguration
+    let appender: Appender
+    let acknowledger: Acknowledger
+    let metrics: RelayMetrics
+    let now: @Sendable () -> Int64
+
+    /// - Parameters:
+    ///   - loop: where pushes are made.
+    ///   - now: Unix milliseconds.
+    ///   - receipts: who shows what they have read.
+    ///   - deliver: calls `Chat.Deliver` at a node.
+    package init(
+        store: LogStore, configuration: RelayConfiguration = .init(), loop: any EventLoop,
+        metrics: RelayMetrics = .init(), logger: Logger, now: @escaping @Sendable () -> Int64,
+        receipts: ReceiptPolicy, deliver: @escaping Pusher.Deliver
+    ) {
+        self.store = store
+        self.configuration = configuration
+        self.metrics = metrics
+        self.now = now
+        signals = UserSignals()
+        pusher = Pusher(
+            store: store, signals: signals, receipts: receipts, configuration: configuration, loop: loop,
+            metrics: metrics, logger: logger, deliver: deliver)
+        appender = Appender(
+            store: store, pushes: pusher, configuration: configuration, metrics: metrics, logger: logger, now: now)
+        acknowledger = Acknowledger(
+            store: store, pusher: pusher, configuration: configuration, metrics: metrics, logger: logger)
+    }
+
+    /// Commits and pushes until cancelled.
+    package func run() async {
+        await withTaskGroup { group in
+            group.addTask { await self.store.run() }
+            group.addTask { await self.appender.run() }
+            group.addTask { await self.acknowledger.run() }
+            group.addTask { await self.pusher.run() }
+        }
+    }
+
+    // MARK: Writing
+
+    package func append(_ request: RelayAppendRequest, context: RPCContext) async throws -> RelayAppendResponse {
+        try await append(request, deadline: context.deadline)
+    }
+
+    /// Stores an event; answers after the commit.
+    package func append(
+        _ request: RelayAppendRequest, deadline: NIODeadline?
+    ) async throws(RPCError) -> RelayAppendResponse {
+        try check(request)
+        return try await appender.append(request, deadline: deadline)
+    }
+
+    /// What no database may be asked to hold. The rules of conversations are the caller's.
+    private func check(_ request: RelayAppendRequest) throws(RPCError) {
+        guard request.conversation.isIdentifier, request.sender.isIdentifier else {
+            throw RPCError(.invalid, "An event needs a conversation and a sender.")
+        }
+        switch request.kind {
+        case .message, .edit, .delete, .reaction, .member, .group: break
+        case .unspecified, .UNRECOGNIZED: throw RPCError(.invalid, "An event needs a kind.")
+        }
+        guard request.clientID.utf8.count <= Limits.clientIDBytes, !request.clientID.utf8.contains(0),
+            request.emoji.utf8.count <= 64, !request.emoji.utf8.contains(0), request.target <= UInt64(Int64.max)
+        else { throw RPCError(.invalid, "The event can't be stored: its client_id, emoji or target is out of range.") }
+    }
+
+    package func openDirect(
+        _ request: RelayOpenDirectRequest, context: RPCContext
+    ) async throws -> RelayOpenDirectResponse {
+        guard request.user.isIdentifier, request.peer.isIdentifier else {
+            throw RPCError(.invalid, "A direct conversation needs two users.")
+        }
+        var response = RelayOpenDirectResponse()
+        response.conversation = try await answering {
+            try await store.openDirect(
+                UserID(rawValue: request.user), UserID(rawValue: request.peer), now: now())
+        }.rawValue
+        return response
+    }
+
+    package func acknowledge(
+        _ request: RelayAcknowledgeRequest, context: RPCContext
+    ) async throws -> RelayAcknowledgeResponse {
+        try await acknowledger.acknowledge(
+            request.acknowledgements.filter {
+                $0.user.isIdentifier && $0.conversation.isIdentifier && ($0.delivered > 0 || $0.read > 0)
+            })
+        return RelayAcknowledgeResponse()
+    }
+
+    package func mute(_ request: RelayMuteRequest, context: RPCContext) async throws -> RelayMuteResponse {
+        let found = try await answering {
+            try await store.mute(conversation: request.conversation, user: request.user, until: request.untilMs)
+        }
+        guard found else { throw RPCError.noConversation }
+        return RelayMuteResponse()
+    }
+
+    // MARK: Who is online
+
+    package func attach(_ request: RosterUpdate, context: RPCContext) async throws -> RosterReply {
+        pusher.attach(request)
+    }
+
+    package func typing(_ request: RelayTypingRequest, context: RPCContext) async throws -> RelayTypingResponse {
+        await pusher.typing(request)
+        return RelayTypingResponse()
+    }
+
+    // MARK: Reading
+
+    package func sync(
+        _ request: RelaySyncRequest, writer: RPCStreamWriter<RelaySyncPage>, context: RPCContext
+    ) async throws {
+        try await sync(request) { page in try await writer.write(page) }
+    }
+
+    /// Hands out what a device lacks: a page with the positions, then pages of events. `write` suspends while the reader is
+    /// behind; nothing is read ahead of it but one page.
+    package func sync(
+        _ request: RelaySyncRequest, write: (RelaySyncPage) async throws -> Void
+    ) async throws {
+        let cursors = Dictionary(request.cursors.map { ($0.conversation, $0.seq) }, uniquingKeysWith: min)
+        let standings = try await answering {
+            try await store.standings(
+                user: request.user, device: request.device, only: request.all ? nil : Array(cursors.keys))
+        }
+        var plan = SyncPlan(standings, cursors: cursors)
+        var page = RelaySyncPage()
+        page.complete = plan.isComplete
+        page.positions = plan.positions.map { position in
+            var wire = RelayPosition()
+            wire.conversation = position.conversation
+            wire.after = position.after
+            wire.head = position.head
+            return wire
+        }
+        metrics.syncPages.increment()
+        try await write(page)
+        while true {
+            let ranges = plan.next(limit: configuration.syncPageEvents)
+            if ranges.isEmpty { return }
+            let events = try await answering {
+                try await store.events(in: ranges, for: request.user)
+            }
+            for slice in SyncPlan.pages(events, bytes: configuration.syncPageBytes, size: { $0.size }) {
+                var page = RelaySyncPage()
+                page.events = Array(slice)
+                metrics.syncPages.increment()
+                metrics.syncEvents.increment(by: slice.count)
+                try await write(page)
+            }
+        }
+    }
+
+    package func conversations(
+        _ request: RelayConversationsRequest, context: RPCContext
+    ) async throws -> RelayConversationsResponse {
+        try await conversations(request)
+    }
+
+    /// A page of a user's conversations.
+    package func conversations(
+        _ request: RelayConversationsRequest
+    ) async throws(RPCError) -> RelayConversationsResponse {
+        let limit = Self.limit(request.limit)
+        var cursor: ConversationCursor?
+        if !request.cursor.isEmpty {
+            cursor = ConversationCursor(request.cursor)
+            guard cursor != nil else { throw RPCError(.invalid, "The cursor is not one of ours.", details: ["field": "cursor"]) }
+        }
+        let (items, last) = try await answering {
+            try await store.conversations(request, limit: limit, after: cursor)
+        }
+        var response = RelayConversationsResponse()
+        response.conversations = items
+        if request.only == 0, items.count == limit, let last { response.next = last.text }
+        return response
+    }
+
+    package func history(_ request: RelayHistoryRequest, context: RPCContext) async throws -> RelayHistoryResponse {
+        let limit = Self.limit(request.limit)
+        let found = try await answering { try await store.history(request, limit: limit) }
+        guard let events = try Self.visible(found) else { throw RPCError.notMember }
+        var response = RelayHistoryResponse()
+        response.more = events.count > limit
+        response.messages = events.prefix(limit).map { event in
+            var message = RelayMessage()
+            message.event = event
+            return message
+        }
+        return response
+    }
+
+    package func receipts(_ request: RelayReceiptsRequest, context: RPCContext) async throws -> RelayReceiptsResponse {
+        let found = try await answering {
+            try await store.receipts(conversation: request.conversation, seq: request.seq, user: request.user)
+        }
+        guard let response = try Self.visible(found) else { throw RPCError.notMember }
+        return response
+    }
+
+    /// nil outside: there is none. nil inside: not this user's.
+    private static func visible<Value>(_ found: Value??) throws(RPCError) -> Value? {
+        switch found {
+        case .none: throw RPCError.noConversation
+        case .some(let value): value
+        }
+    }
+
+    private static func limit(_ wanted: UInt32) -> Int {
+        wanted == 0 ? Limits.pageItemsDefault : min(Int(wanted), Limits.pageItems.upperBound)
+    }
+}
+
+extension UInt64 {
+    /// Whether it can be one of our 63-bit identifiers.
+    var isIdentifier: Bool { self > 0 && self <= UInt64(Int64.max) }
+}
+
+extension Protocol.LogEvent {
+    /// Bytes on the wire, roughly.
+    var size: Int { 64 + body.text.utf8.count + clientID.utf8.count + body.attachments.reduce(0) { $0 + $1.utf8.count + 4 } }
+}
