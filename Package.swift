@@ -228,8 +228,9 @@ let package = Package(
         tests(
             "RelayTests",
             [
-                "Relay", "Messages", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", "TestServers", nioCore,
-                nioPosix, nioConcurrency, logging, protobuf,
+                "Relay", "Messages", "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres",
+                "TestServers", nioCore, nioPosix, nioConcurrency, logging, protobuf, hummingbird, httpTypes,
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
         tests(
             "UsersTests",

@@ -182,7 +182,9 @@ package final class RelayCore: RelayService {
         var cursor: ConversationCursor?
         if !request.cursor.isEmpty {
             cursor = ConversationCursor(request.cursor)
-            guard cursor != nil else { throw RPCError(.invalid, "The cursor is not one of ours.", details: ["field": "cursor"]) }
+            guard cursor != nil else {
+                throw RPCError(.invalid, "The cursor is not one of ours.", details: ["field": "cursor"])
+            }
         }
         let (items, last) = try await answering {
             try await store.conversations(request, limit: limit, after: cursor)
@@ -235,5 +237,7 @@ extension UInt64 {
 
 extension Protocol.LogEvent {
     /// Bytes on the wire, roughly.
-    var size: Int { 64 + body.text.utf8.count + clientID.utf8.count + body.attachments.reduce(0) { $0 + $1.utf8.count + 4 } }
+    var size: Int {
+        64 + body.text.utf8.count + clientID.utf8.count + body.attachments.reduce(0) { $0 + $1.utf8.count + 4 }
+    }
 }

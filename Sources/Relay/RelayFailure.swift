@@ -11,7 +11,8 @@ extension RPCError {
             self.init(.cancelled, "The call was cancelled.")
         case .server:
             // A server that starts, stops or fails over says so in these classes: connection, operator, resources.
-            let passing = ["08", "57", "53", "40"].contains { error.sqlState?.category == $0[...] }
+            let passing =
+                ["08", "57", "53", "40"].contains { error.sqlState?.category == $0[...] }
                 || error.sqlState == .readOnlyTransaction
             self = passing ? .storeUnavailable : RPCError(.internalError, "The log could not be used.")
         case .decoding, .encoding:

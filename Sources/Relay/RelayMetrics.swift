@@ -1,36 +1,53 @@
-import Metrics
+package import CoreMetrics
 
-/// All that a relay measures. Times are seconds; no label is an id.
+/// All that a relay measures. No label is an id.
 package struct RelayMetrics: Sendable {
     /// Events stored.
-    let appends = Counter(label: "roost_relay_appends_total")
+    let appends: Counter
     /// Appends that were answered with an event stored before.
-    let duplicates = Counter(label: "roost_relay_duplicates_total")
+    let duplicates: Counter
     /// Appends refused because too many waited.
-    let shed = Counter(label: "roost_relay_shed_total")
+    let shed: Counter
     /// Batches that failed in the end.
-    let failedBatches = Counter(label: "roost_relay_failed_batches_total")
+    let failedBatches: Counter
     /// Batches tried again.
-    let retriedBatches = Counter(label: "roost_relay_retried_batches_total")
-    /// Events in a commit.
-    let batchSize = Recorder(label: "roost_relay_batch_events")
+    let retriedBatches: Counter
+    /// Appends in a commit.
+    let batchSize: Recorder
     /// From sending a batch to PostgreSQL to its commit.
-    let commit = Timer(label: "roost_relay_commit_seconds")
+    let commit: Timer
     /// Appends that wait for a commit.
-    let queueDepth = Gauge(label: "roost_relay_append_queue")
-    /// Acknowledgements stored, and those that moved nothing or were merged with another.
-    let acknowledgements = Counter(label: "roost_relay_acknowledgements_total")
+    let queueDepth: Gauge
+    /// Acknowledgements stored; those merged with another are one.
+    let acknowledgements: Counter
     /// Events pushed, once for each node that got it.
-    let pushes = Counter(label: "roost_relay_pushes_total")
+    let pushes: Counter
     /// `Deliver` calls that failed.
-    let failedPushes = Counter(label: "roost_relay_failed_pushes_total")
-    /// Nodes whose pushes were given up until they attach again.
-    let lostNodes = Counter(label: "roost_relay_lost_nodes_total")
+    let failedPushes: Counter
+    /// Times that pushes to a node were given up until it attaches again.
+    let lostNodes: Counter
     /// Connections known.
-    let connections = Gauge(label: "roost_relay_connections")
-    /// Pages and events of syncs.
-    let syncPages = Counter(label: "roost_relay_sync_pages_total")
-    let syncEvents = Counter(label: "roost_relay_sync_events_total")
+    let connections: Gauge
+    /// Pages of syncs, and the events in them.
+    let syncPages: Counter
+    let syncEvents: Counter
 
-    package init() {}
+    package init(factory: any MetricsFactory = NOOPMetricsHandler.instance) {
+        func counter(_ name: String) -> Counter { Counter(label: "roost_relay_\(name)_total", factory: factory) }
+        appends = counter("appends")
+        duplicates = counter("duplicates")
+        shed = counter("shed")
+        failedBatches = counter("failed_batches")
+        retriedBatches = counter("retried_batches")
+        batchSize = Recorder(label: "roost_relay_batch_events", factory: factory)
+        commit = Timer(label: "roost_relay_commit_seconds", factory: factory)
+        queueDepth = Gauge(label: "roost_relay_append_queue", factory: factory)
+        acknowledgements = counter("acknowledgements")
+        pushes = counter("pushes")
+        failedPushes = counter("failed_pushes")
+        lostNodes = counter("lost_nodes")
+        connections = Gauge(label: "roost_relay_connections", factory: factory)
+        syncPages = counter("sync_pages")
+        syncEvents = counter("sync_events")
+    }
 }

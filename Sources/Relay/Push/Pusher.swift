@@ -39,7 +39,8 @@ package final class Pusher: Sendable {
     private let logger: Logger
 
     package init(
-        store: LogStore, signals: UserSignals, receipts: ReceiptPolicy, configuration: RelayConfiguration, loop: any EventLoop,
+        store: LogStore, signals: UserSignals, receipts: ReceiptPolicy, configuration: RelayConfiguration,
+        loop: any EventLoop,
         metrics: RelayMetrics, logger: Logger, deliver: @escaping Deliver
     ) {
         state = NIOLockedValueBox(State(members: MembershipCache(limit: configuration.rememberedMembers)))
@@ -168,8 +169,11 @@ package final class Pusher: Sendable {
             }
             return byNode.map { node, deliveries in
                 metrics.pushes.increment(by: deliveries.count)
-                return (node, state.queues[node, default: PushQueue(incarnation: node.incarnation, limits: limits)]
-                    .add(deliveries))
+                return (
+                    node,
+                    state.queues[node, default: PushQueue(incarnation: node.incarnation, limits: limits)]
+                        .add(deliveries)
+                )
             }
         }
         for (node, action) in actions { carryOut(action, node) }
@@ -178,7 +182,8 @@ package final class Pusher: Sendable {
 
     /// One delivery a node for the sender's own connections, which learn the client_id, and one for all others.
     private func route(
-        _ event: Protocol.LogEvent, to users: [UInt64], _ roster: RosterTable, _ byNode: inout [RosterTable.Node: [ChatDelivery]]
+        _ event: Protocol.LogEvent, to users: [UInt64], _ roster: RosterTable,
+        _ byNode: inout [RosterTable.Node: [ChatDelivery]]
     ) {
         var own: [Int32: [UInt32]] = [:]
         var others: [Int32: [UInt32]] = [:]
@@ -234,7 +239,9 @@ package final class Pusher: Sendable {
                 send(to: others) { handles in
                     receipt.handles = handles
                     return receipt
-                } add: { $0.add($1) }
+                } add: {
+                    $0.add($1)
+                }
             }
             guard cursor.read > 0 else { continue }
             receipt.delivered = 0
@@ -242,7 +249,9 @@ package final class Pusher: Sendable {
             send(to: [cursor.user]) { handles in
                 receipt.handles = handles
                 return receipt
-            } add: { $0.add($1) }
+            } add: {
+                $0.add($1)
+            }
         }
     }
 
@@ -259,7 +268,9 @@ package final class Pusher: Sendable {
         send(to: users.filter { $0 != request.user }) { handles in
             typing.handles = handles
             return typing
-        } add: { $0.add($1) }
+        } add: {
+            $0.add($1)
+        }
     }
 
     private func send<Signal>(

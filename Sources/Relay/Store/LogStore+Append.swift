@@ -26,7 +26,8 @@ extension LogStore {
         var outcomes = [AppendOutcome?](repeating: nil, count: rows.count)
         for row in results[1].rows {
             let index = Int(try row.int8(0)) - 1
-            guard outcomes.indices.contains(index), let verdict = AppendOutcome.Verdict(rawValue: try row.int4(1)) else {
+            guard outcomes.indices.contains(index), let verdict = AppendOutcome.Verdict(rawValue: try row.int4(1))
+            else {
                 throw PostgresError(.decoding, "an outcome for no row", attempted: "append")
             }
             outcomes[index] = AppendOutcome(

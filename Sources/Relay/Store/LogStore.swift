@@ -72,7 +72,8 @@ enum EventColumns {
                 event.body = try LogBody(serializedBytes: bytes)
             } catch {
                 throw PostgresError(
-                    .decoding, "the body of event \(event.seq) is not a roost.log.v1.Body", attempted: "decode an event",
+                    .decoding, "the body of event \(event.seq) is not a roost.log.v1.Body",
+                    attempted: "decode an event",
                     cause: error)
             }
         }
