@@ -1,0 +1,210 @@
+package import ChatModel
+package import Logging
+import Postgres
+package import ServiceKit
+
+/// What a login answers: who, on which device, and the tokens.
+package struct SignedIn: Sendable {
+    package var account: Account
+    package var device: Device
+    package var accessToken: String
+    package var refreshToken: String
+    package var expiresIn: Duration
+}
+
+/// What the calls about accounts do. Errors are `Problem`s, or the store's and the hasher's own, which
+/// `UsersRoutes` translates.
+package struct AccountService: Sendable {
+    package var store: AccountStore
+    package var hasher: PasswordHasher
+    package var limiter: RateLimiter
+    package var issuer: TokenIssuer
+    package var revocations: RevocationFeed
+    package var sockets: SocketCloser
+    /// Unix milliseconds.
+    package var now: @Sendable () -> Int64
+    package var logger: Logger
+
+    package init(
+        store: AccountStore, hasher: PasswordHasher, limiter: RateLimiter, issuer: TokenIssuer,
+        revocations: RevocationFeed, sockets: SocketCloser, now: @escaping @Sendable () -> Int64, logger: Logger
+    ) {
+        self.store = store
+        self.hasher = hasher
+        self.limiter = limiter
+        self.issuer = issuer
+        self.revocations = revocations
+        self.sockets = sockets
+        self.now = now
+        self.logger = logger
+    }
+
+    // MARK: Signing in
+
+    package func register(_ registration: Registration, address: String) async throws -> SignedIn {
+        try await limit([(.registration, address)])
+        // Before the hash, which is what costs; the unique indexes have the last word.
+        let taken = try await store.taken(username: registration.username, email: registration.email)
+        try Self.refuseTaken(username: taken.username, email: taken.email)
+        let password = try await hasher.hash(registration.password)
+        let now = now()
+        let family = Int64.random(in: .min ... .max)
+        // An id is drawn from 2^63: two attempts are one more than anyone will need.
+        for _ in 0..<3 {
+            let account = Account(
+                id: .random(), username: registration.username, email: registration.email,
+                displayName: registration.displayName, createdAt: now)
+            let device = Device(id: .random(), name: Self.unnamed, createdAt: now, lastUsedAt: now)
+            do {
+                try await store.create(account, password: password, device: device, family: family)
+                return try await signedIn(
+                    account, device, RefreshToken(device: device.id, family: family, generation: 1))
+            } catch let error as PostgresError where error.sqlState == .uniqueViolation {
+                try Self.refuseTaken(
+                    username: error.constraint == "accounts_username", email: error.constraint == "accounts_email")
+            }
+        }
+        throw Problem(code: .internal, detail: "No free id was found.")
+    }
+
+    private static let unnamed = "Unnamed device"
+
+    private static func refuseTaken(username: Bool, email: Bool) throws(Problem) {
+        var errors: [FieldError] = []
+        if username { errors.append(FieldError(field: "username", message: "is taken")) }
+        if email { errors.append(FieldError(field: "email", message: "belongs to another account")) }
+        guard let first = errors.first else { return }
+        throw Problem(code: .conflict, detail: "\(first.field) \(first.message).", errors: errors)
+    }
+
+    package func logIn(_ login: Login, address: String) async throws -> SignedIn {
+        let attempts: [RateLimiter.Key] = [(.failure, "\(address)/\(login.login)"), (.siege, login.login)]
+        try await limit([(.login, address)] + attempts)
+        let found = try await store.find(login: login.login)
+        // As long for a name that nobody has.
+        guard try await hasher.verify(login.password, against: found?.password), let found else {
+            throw Problem.unauthorized("The name or the password is wrong.")
+        }
+        // Only failures count against the name.
+        await limiter.giveBack(attempts, now: now())
+        if hasher.isWeak(found.password), let stronger = try? await hasher.hash(login.password) {
+            _ = try? await store.setPassword(found.account.id, from: found.password, to: stronger, now: now())
+        }
+        let family = Int64.random(in: .min ... .max)
+        let now = now()
+        let device: Device
+        if let id = login.device {
+            guard
+                let resumed = try await store.resume(
+                    id, of: found.account.id, name: login.deviceName, family: family, now: now)
+            else { throw Problem.field("device", Login.unknownDevice) }
+            device = resumed
+        } else {
+            device = Device(id: .random(), name: login.deviceName ?? Self.unnamed, createdAt: now, lastUsedAt: now)
+            try await store.add(device, to: found.account.id, family: family)
+        }
+        return try await signedIn(
+            found.account, device, RefreshToken(device: device.id, family: family, generation: 1))
+    }
+
+    package func refresh(_ refresh: Refresh) async throws -> SignedIn {
+        let refused = Problem.unauthorized("The refresh token is not good: log in again.")
+        guard let token = RefreshToken(refresh.token, keys: try issuer.keys().refresh) else { throw refused }
+        // Another request with the same token may come between the look and the change: then look again.
+        for _ in 0..<3 {
+            guard let held = try await store.session(token.device) else { throw refused }
+            let now = now()
+            switch Rotation.decide(token, session: held.session, now: now) {
+            case .rotate:
+                guard
+                    try await store.rotate(token.device, family: token.family, generation: token.generation, now: now)
+                else { continue }
+                var next = token
+                next.generation += 1
+                return try await signedIn(held.account, held.device, next)
+            case .repeat:
+                var next = token
+                next.generation = held.session.generation
+                return try await signedIn(held.account, held.device, next)
+            case .reuse:
+                logger.notice(
+                    "A used refresh token came back: the device's session ends",
+                    metadata: [LogKey.user: "\(held.account.id)", LogKey.device: "\(token.device)"])
+                try await end(.one(token.device), of: held.account.id)
+                throw Problem.unauthorized(
+                    "This refresh token was used before, so the device was logged out: log in again.")
+            case .refuse:
+                throw refused
+            }
+        }
+        throw Problem.conflict("The token is being refreshed by others: try again.")
+    }
+
+    private func signedIn(_ account: Account, _ device: Device, _ token: RefreshToken) async throws -> SignedIn {
+        SignedIn(
+            account: account, device: device,
+            accessToken: try await issuer.accessToken(for: Identity(user: account.id, device: device.id), now: now()),
+            refreshToken: try issuer.refreshToken(token), expiresIn: AccessToken.lifetime)
+    }
+
+    // MARK: Devices
+
+    package func devices(of user: UserID, after: DeviceID?, limit: Int) async throws -> [Device] {
+        try await store.devices(of: user, after: after, limit: limit)
+    }
+
+    package func logOut(_ device: DeviceID, of user: UserID) async throws {
+        guard try await end(.one(device), of: user) > 0 else { throw Problem.notFound("There is no such device.") }
+    }
+
+    /// Ends sessions: in the store, for every service that checks tokens, and the sockets.
+    @discardableResult
+    private func end(_ selection: AccountStore.Selection, of user: UserID) async throws -> Int {
+        let now = now()
+        let ended = try await store.revoke(selection, of: user, now: now)
+        await revocations.revoked(ended, at: now)
+        await sockets.close(ended, of: user)
+        return ended.count
+    }
+
+    // MARK: Accounts
+
+    package func account(_ id: UserID) async throws -> Account {
+        guard let account = try await store.accounts([id]).first else {
+            throw Problem.notFound("There is no such user.")
+        }
+        return account
+    }
+
+    package func update(_ id: UserID, _ changes: AccountStore.Changes) async throws -> Account {
+        guard let account = try await store.update(id, changes, now: now()) else {
+            throw Problem.notFound("There is no such user.")
+        }
+        return account
+    }
+
+    /// Changes a password, and ends the sessions of all other devices.
+    package func changePassword(of identity: Identity, _ body: RequestFields, address: String) async throws {
+        guard let found = try await store.find(identity.user) else { throw Problem.notFound("There is no such user.") }
+        let change = try PasswordChange(body, account: found.account)
+        let attempts: [RateLimiter.Key] = [(.failure, "\(address)/\(found.account.username)")]
+        try await limit(attempts)
+        guard try await hasher.verify(change.current, against: found.password) else {
+            throw Problem(
+                code: .forbidden, detail: "The current password is wrong.",
+                errors: [FieldError(field: "current", message: "is wrong")])
+        }
+        await limiter.giveBack(attempts, now: now())
+        let hash = try await hasher.hash(change.new)
+        guard try await store.setPassword(identity.user, from: found.password, to: hash, now: now()) else {
+            throw Problem.conflict("The password was changed by another request just now.")
+        }
+        try await end(.allBut(identity.device), of: identity.user)
+    }
+
+    private func limit(_ keys: [RateLimiter.Key]) async throws(Problem) {
+        if let wait = await limiter.take(keys, now: now()) {
+            throw Problem(code: .rateLimited, detail: "Too many attempts: wait a little.", retryAfter: wait)
+        }
+    }
+}
