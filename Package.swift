@@ -118,9 +118,8 @@ let package = Package(
         library(
             "ChatNode",
             [
-                "ServiceKit", "WebSocketEdge", "Protocol", "ChatModel", "RPC", "RPCTransport", nioCore, nioPosix,
-                nioConcurrency,
-                logging, metrics, collections, lifecycle, protobuf,
+                "ServiceKit", "WebSocketEdge", "Protocol", "ChatModel", "Cluster", "RPC", "RPCTransport", nioCore,
+                nioPosix, nioConcurrency, logging, collections, protobuf,
             ]),
         library(
             "Discovery",
@@ -222,8 +221,8 @@ let package = Package(
         tests(
             "ChatNodeTests",
             [
-                "ChatNode", "WebSocketEdge", "Protocol", "ChatModel", "RPC", nioCore, nioPosix, nioEmbedded,
-                nioConcurrency, logging, protobuf,
+                "ChatNode", "WebSocketEdge", "Protocol", "ChatModel", "RPC", "RPCTransport", nioCore, nioPosix,
+                nioEmbedded, nioConcurrency, logging, protobuf,
             ]),
         tests(
             "RelayTests",

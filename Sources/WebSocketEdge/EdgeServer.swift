@@ -97,8 +97,8 @@ package final class EdgeServer: Sendable {
         for continuation in waiting { continuation.resume(with: result) }
     }
 
-    /// Serves until cancelled; returns when every connection is closed.
-    package func run() async throws {
+    /// Serves until cancelled; then accepts no more, runs `farewell` while the connections still are, closes them, and returns.
+    package func run(farewell: @Sendable () async -> Void = {}) async throws {
         let channel: any Channel
         do {
             channel = try await bind()
@@ -120,6 +120,7 @@ package final class EdgeServer: Sendable {
             }
         }
         await stopAccepting()
+        await farewell()
         await closeAll(.shutdown, "shutdown")
         for loop in loops { try? await loop.eventLoop.submit { loop.value.stop() }.get() }
     }

@@ -1,0 +1,59 @@
+package import NIOCore
+package import RPCTransport
+package import WebSocketEdge
+
+/// How a chat node behaves; the defaults are the contract's.
+package struct ChatConfiguration: Sendable {
+    package var nodeID: String
+    package var edge = EdgeConfiguration()
+    /// nil: no limits.
+    package var limits: RateLimiter.Configuration? = .init()
+    package var roster = RosterStateMachine.Configuration()
+    /// From the upgrade to the `hello`.
+    package var helloTimeout: TimeAmount = .seconds(10)
+    /// From the `hello` to the log's first answer.
+    package var welcomeTimeout: TimeAmount = .seconds(15)
+    /// For how long what clients acknowledge is gathered.
+    package var acknowledgementDelay: TimeAmount = .milliseconds(75)
+    /// For how long connections that come and go are gathered before relays are told.
+    package var rosterDelay: TimeAmount = .milliseconds(5)
+    /// Connections that read the log again at once, every 20 ms, when relays changed.
+    package var rereadsPerStep = 50
+    /// Typing signals of a connection in a second.
+    package var typingPerSecond = 5
+    /// At shutdown clients are told to come back after up to this long.
+    package var reconnectSpread: TimeAmount = .seconds(2)
+
+    package init(nodeID: String) { self.nodeID = nodeID }
+}
+
+/// The services that a node calls.
+package struct ChatBackend: Sendable {
+    package var users: any RPCCaller
+    package var messages: any RPCCaller
+    package var sessions: any RPCCaller
+    package var lastSeen: any RPCCaller
+    /// Any relay, or the one for a key.
+    package var relay: any RPCCaller
+    /// The relays that there are.
+    package var relays: @Sendable () -> Set<String>
+    package var relayNamed: @Sendable (String) -> (any RPCCaller)?
+    /// The relay that a conversation's calls go to.
+    package var relayForKey: @Sendable (UInt64) -> String?
+
+    package init(
+        users: any RPCCaller, messages: any RPCCaller, sessions: any RPCCaller, lastSeen: any RPCCaller,
+        relay: any RPCCaller, relays: @escaping @Sendable () -> Set<String>,
+        relayNamed: @escaping @Sendable (String) -> (any RPCCaller)?,
+        relayForKey: @escaping @Sendable (UInt64) -> String?
+    ) {
+        self.users = users
+        self.messages = messages
+        self.sessions = sessions
+        self.lastSeen = lastSeen
+        self.relay = relay
+        self.relays = relays
+        self.relayNamed = relayNamed
+        self.relayForKey = relayForKey
+    }
+}
