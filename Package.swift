@@ -88,7 +88,7 @@ let package = Package(
         // Pure: no I/O, no NIO.
         library("ChatModel"),  // ids, events, bodies, limits, rules
         library("Cluster"),  // membership, load, picking as values and state machines
-        library("RPC", [collections]),  // calls, errors, deadlines, frame codec, connection state machine
+        library("RPC", ["Cluster"]),  // calls, errors, deadlines, frame codec, connection state machine
 
         // Drivers: the only places that import a C module.
         library("Reactor", ["CEpoll", nioConcurrency]),  // one epoll thread that is also an actor executor
@@ -98,7 +98,8 @@ let package = Package(
 
         // Wire and transport.
         library(
-            "RPCTransport", ["RPC", nioCore, nioPosix, nioTLS, nioConcurrency, protobuf, logging, crypto, collections]),
+            "RPCTransport",
+            ["RPC", nioCore, nioPosix, nioTLS, nioConcurrency, protobuf, logging, lifecycle, crypto]),
         library("Protocol", ["ChatModel", "RPC", "RPCTransport", protobuf, nioCore]),
         library("WebSocketEdge", [nioCore, nioPosix, nioConcurrency, crypto, collections, logging]),
 

@@ -114,7 +114,9 @@ package struct ServiceGenerator: Sendable {
         comment(method.comment, indent: 1)
         emit("/// Without a task: `onMessage` for each message, then `onEnd` once, both on `loop`.", indent: 1)
         emit("package func \(method.swiftName)(", indent: 1)
-        emit("_ request: \(method.request), options: CallOptions = .init(timeout: nil), on loop: any EventLoop,", indent: 2)
+        emit(
+            "_ request: \(method.request), options: CallOptions = .init(timeout: nil), on loop: any EventLoop,",
+            indent: 2)
         emit("onMessage: @escaping @Sendable (\(method.response)) -> Void,", indent: 2)
         emit("onEnd: @escaping @Sendable (RPCError?) -> Void", indent: 2)
         emit(") -> RPCStreamControl {", indent: 1)
@@ -159,7 +161,8 @@ package struct ServiceGenerator: Sendable {
             if method.serverStreaming {
                 emit(".serverStreaming(\(descriptor)) { request, writer, context in", indent: 3)
                 emit(
-                    "try await implementation.\(method.swiftName)(request, writer: writer, context: context)", indent: 4)
+                    "try await implementation.\(method.swiftName)(request, writer: writer, context: context)", indent: 4
+                )
             } else {
                 emit(".unary(\(descriptor)) { request, context in", indent: 3)
                 emit("try await implementation.\(method.swiftName)(request, context: context)", indent: 4)

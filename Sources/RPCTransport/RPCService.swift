@@ -25,7 +25,7 @@ package struct RPCServiceMethod: Sendable {
         RPCServiceMethod(descriptor: method.descriptor) { payload in
             let request = try Request(serializedBytes: PayloadView(payload))
             return { context, responder in
-                responder.respond(try await handler(request, context))
+                try responder.respond(try await handler(request, context))
             }
         }
     }
