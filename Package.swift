@@ -199,7 +199,7 @@ let package = Package(
             ]),
         tests("RPCCodeGenTests", ["RPCCodeGen"]),
         tests("ReactorTests", ["Reactor", nioConcurrency]),
-        tests("PostgresTests", ["Postgres", "TestServers", nioConcurrency, logging]),
+        tests("PostgresTests", ["Postgres", "Reactor", "TestServers", nioConcurrency, logging]),
         tests("RedisTests", ["Redis", "TestServers", nioConcurrency, logging]),
         tests("ZooKeeperTests", ["ZooKeeper", "TestServers", nioConcurrency, logging]),
         tests("ProtocolTests", ["Protocol", "ChatModel", nioCore, protobuf]),
