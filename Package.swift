@@ -50,6 +50,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 
 /// Files in a target's folder that the compiler has no use for.
 let exclusions: [String: [String]] = [
+    "Postgres": ["README.md"],
+    "Reactor": ["README.md"],
     "Cluster": ["README.md"],
     "Redis": ["README.md"],
     "ZooKeeper": ["README.md"],

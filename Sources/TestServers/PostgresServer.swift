@@ -36,15 +36,15 @@ package final class PostgresServer: Sendable {
 
     /// Makes the data folder; `start()` and in the end `remove()` are the caller's.
     package init(fsync: Bool = false, settings: [String: String] = [:]) throws(TestServerError) {
-        directory = try TestServers.makeTemporaryDirectory("roost-postgres")
-        port = try TestServers.freePort()
+        directory = try TestEnvironment.makeTemporaryDirectory("roost-postgres")
+        port = try TestEnvironment.freePort()
         self.settings = [
             "port": "\(port)", "listen_addresses": "127.0.0.1", "unix_socket_directories": directory,
             "fsync": fsync ? "on" : "off", "shared_buffers": "32MB", "max_connections": "60", "log_timezone": "UTC",
         ].merging(settings) { $1 }
-        if getuid() == 0 { TestServers.run(["chown", "postgres:postgres", directory]) }
+        if getuid() == 0 { TestEnvironment.run(["chown", "postgres:postgres", directory]) }
         let log = directory + "/initdb.log"
-        let status = TestServers.run(
+        let status = TestEnvironment.run(
             Self.asPostgres([
                 Self.program("initdb"), "-D", directory + "/data", "-U", "postgres", "-A", "trust", "-E", "UTF8",
                 "--locale=C.UTF-8", "--no-sync", "--no-instructions",
@@ -99,7 +99,7 @@ package final class PostgresServer: Sendable {
             for _ in 0..<200 where !process.processes.isEmpty { try? await Task.sleep(for: .milliseconds(10)) }
         }
         await end()
-        TestServers.removeDirectory(directory)
+        TestEnvironment.removeDirectory(directory)
     }
 
     /// What the server has logged.

@@ -10,8 +10,8 @@ extension OnOneServer {
             _ schema: String, _ files: [String: String],
             _ body: (Migrations, (String, String) throws -> Void) async throws -> Void
         ) async throws {
-            let directory = try TestServers.makeTemporaryDirectory("roost-migrations")
-            defer { TestServers.removeDirectory(directory) }
+            let directory = try TestEnvironment.makeTemporaryDirectory("roost-migrations")
+            defer { TestEnvironment.removeDirectory(directory) }
             try FileManager.default.createDirectory(atPath: directory + "/" + schema, withIntermediateDirectories: true)
             let write = { (name: String, text: String) in
                 try Data(text.utf8).write(to: URL(fileURLWithPath: "\(directory)/\(schema)/\(name)"))

@@ -94,7 +94,7 @@ import Testing
     }
 
     @Test func noServer() async throws {
-        let port = try TestServers.freePort()
+        let port = try TestEnvironment.freePort()
         let configuration = PostgresConfiguration(
             dsn: "host=127.0.0.1 port=\(port) user=postgres", queryTimeout: .milliseconds(300))
         try await withPool(configuration) { pool in

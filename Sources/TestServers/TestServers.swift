@@ -1,1 +1,0 @@
-// Starters of the real servers for tests.
