@@ -111,7 +111,7 @@ let package = Package(
             [
                 "ChatModel", "Cluster", "RPC", "RPCTransport", "Protocol", "ZooKeeper", "Postgres", "Redis", logging,
                 metrics, coreMetrics, lifecycle, hummingbird, configuration, nioCore, nioPosix, nioConcurrency,
-                nioHTTP1,
+                nioHTTP1, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 httpTypes, jwt, crypto, systemPackage,
             ]),
 
@@ -177,7 +177,7 @@ let package = Package(
             dependencies: [
                 "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
                 "LocalCluster",
-                "Client", "ZooKeeper", "Cluster", argumentParser, configuration, lifecycle, logging, histogram,
+                "Client", "ZooKeeper", "Cluster", argumentParser, configuration, lifecycle, logging, metrics, histogram,
                 nioPosix, nioCore, nioConcurrency,
             ], swiftSettings: settings),
         library("RPCCodeGen"),

@@ -16,10 +16,12 @@ package final class MembershipView: Sendable {
         var stale: Set<String>
         /// Roles that were current at least once.
         var read: Set<String> = []
-        var version: UInt64 = 0
+        /// Made once a change, as it is read with every request.
+        private(set) var snapshot = MembershipSnapshot()
 
-        var snapshot: MembershipSnapshot {
-            MembershipSnapshot(membersByRole: membersByRole, version: version, stale: !stale.isEmpty)
+        mutating func changed() {
+            snapshot = MembershipSnapshot(
+                membersByRole: membersByRole, version: snapshot.version + 1, stale: !stale.isEmpty)
         }
     }
 
@@ -55,7 +57,7 @@ package final class MembershipView: Sendable {
             state.membersByRole = membersByRole
             state.stale = stale ? Set(roles) : []
             state.read = Set(roles)
-            state.version += 1
+            state.changed()
         }
     }
 
@@ -87,7 +89,7 @@ package final class MembershipView: Sendable {
             }
             guard state.membersByRole[role] ?? [] != members || wasStale != !state.stale.isEmpty else { return }
             state.membersByRole[role] = members
-            state.version += 1
+            state.changed()
         }
     }
 

@@ -64,3 +64,10 @@ package enum RoleNames {
 package enum RoostVersion {
     package static let current = "0.1.0"
 }
+
+/// Waits until the task is cancelled: the `run` of a role without background work.
+///
+/// - Throws: `CancellationError`, always.
+package func untilCancelled() async throws {
+    while true { try await Task.sleep(for: .seconds(3600)) }
+}

@@ -1,0 +1,12 @@
+import ArgumentParser
+import ServiceKit
+
+/// What the program consists of: a new subcommand is a file and a line here.
+enum RoostProgram {
+    static let version = RoostVersion.current
+
+    static let subcommands: [any ParsableCommand.Type] = [
+        RunCommand.self,
+        StatusCommand.self,
+    ]
+}
