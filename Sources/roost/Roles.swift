@@ -1,10 +1,17 @@
+import ChatNode
 import Discovery
+import LastSeen
+import Messages
+import Relay
 import ServiceKit
+import Sessions
+import Users
 
 /// The roles that this program can host, by name.
 enum Roles {
     static let all: [any Role.Type] = [
-        DiscoveryRole.self
+        ChatRole.self, DiscoveryRole.self, RelayRole.self, LastSeenRole.self, UsersRole.self, MessagesRole.self,
+        SessionsRole.self,
     ]
 
     /// The types of the named roles.

@@ -48,7 +48,7 @@ struct RunCommand: AsyncParsableCommand {
         do {
             let context = try ServiceContext(configuration: configuration, logger: logger, metrics: metrics)
             let process = try ServiceProcess(context: context, roles: types)
-            try await process.run(signals: [.sigterm, .sigint])
+            try await process.runUntilSignalled()
         } catch let error as ConfigurationError {
             throw error
         } catch {

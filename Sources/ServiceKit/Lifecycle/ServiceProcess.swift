@@ -3,7 +3,7 @@ import Logging
 import NIOCore
 import RPCTransport
 import ServiceLifecycle
-package import UnixSignals
+import UnixSignals
 
 /// A process that hosts roles: one RPC server for all of them, one HTTP server for their REST and the operational
 /// endpoints, one registration each.
@@ -35,13 +35,15 @@ package struct ServiceProcess: Service {
     /// The RPC server's address once it is bound.
     package func rpcAddress() async throws -> String { try await rpc.first { $0 } }
 
-    /// Runs until SIGTERM, SIGINT, graceful shutdown of the task, or until a part of it fails.
+    /// Runs until graceful shutdown of the task, or until a part of it fails.
     ///
     /// Parts start together and end in reverse order: registrations, REST, RPC, roles, then what they stand on.
     package func run() async throws { try await run(signals: []) }
 
-    /// The same, with the signals that end it gracefully.
-    package func run(signals: [UnixSignal]) async throws {
+    /// The same; SIGTERM and SIGINT end it gracefully.
+    package func runUntilSignalled() async throws { try await run(signals: [.sigterm, .sigint]) }
+
+    private func run(signals: [UnixSignal]) async throws {
         var hosts: [RoleHost] = []
         for type in types { hosts.append(try await RoleHost(type, context: context)) }
         var configuration = ServiceGroupConfiguration(
