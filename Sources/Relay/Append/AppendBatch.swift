@@ -30,6 +30,14 @@ package struct AppendOutcome: Sendable, Equatable {
     package var sentAt: Int64
     /// The version of the conversation's membership at the commit.
     package var membership: Int64
+
+    package init(verdict: Verdict, conversation: UInt64, seq: UInt64, sentAt: Int64, membership: Int64) {
+        self.verdict = verdict
+        self.conversation = conversation
+        self.seq = seq
+        self.sentAt = sentAt
+        self.membership = membership
+    }
 }
 
 /// The requests of one commit, as a value: one row for each event, however often the batch holds it.

@@ -17,6 +17,11 @@ package struct RosterTable: Sendable {
     package struct Node: Sendable, Hashable {
         package var id: String
         package var incarnation: UInt64
+
+        package init(id: String, incarnation: UInt64) {
+            self.id = id
+            self.incarnation = incarnation
+        }
     }
 
     private struct Entry {

@@ -1,0 +1,210 @@
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import Postgres
+import Protocol
+import RPC
+import RPCTransport
+import Relay
+import TestServers
+
+/// A PostgreSQL server of the test's own with the relay's schema, and relays that work on it.
+struct Bench: Sendable {
+    let server: PostgresServer
+    let relays: [RelayCore]
+    /// What the relays pushed, in the order of the calls.
+    let pushed: Pushed
+    /// Another way to the database than the relays'.
+    let database: PostgresPool
+
+    var relay: RelayCore { relays[0] }
+
+    static func run(
+        relays count: Int = 1, configuration: RelayConfiguration = .init(), fsync: Bool = false,
+        _ body: (Bench) async throws -> Void
+    ) async throws {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        try await PostgresServer.withServer(fsync: fsync) { server in
+            let pushed = Pushed()
+            let database = PostgresPool(configuration: .init(dsn: server.dsn, connections: 2), logger: logger)
+            let relays = (0..<count).map { _ in
+                RelayCore(
+                    store: LogStore(dsn: server.dsn, logger: logger), configuration: configuration,
+                    loop: MultiThreadedEventLoopGroup.singleton.next(), logger: logger, now: milliseconds,
+                    receipts: ReceiptPolicy { users in
+                        Dictionary(uniqueKeysWithValues: users.map { ($0, $0 != Bench.shy) })
+                    },
+                    deliver: { node, request, loop, completion in
+                        let succeeded = pushed.add(node, request)
+                        loop.execute { completion(succeeded) }
+                    })
+            }
+            try await withThrowingTaskGroup { group in
+                group.addTask { await database.run() }
+                for relay in relays { group.addTask { await relay.run() } }
+                defer { group.cancelAll() }
+                try await Migrations(directory: migrations).apply(schema: "relay", using: database)
+                try await body(Bench(server: server, relays: relays, pushed: pushed, database: database))
+            }
+        }
+    }
+
+    /// A user who doesn't show what they read.
+    static let shy: UInt64 = 666
+
+    static let migrations: String = {
+        let path = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+        return path + "/infra/migrations"
+    }()
+
+    @Sendable static func milliseconds() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    /// A conversation with these members, as group-messages will make them.
+    func group(_ id: UInt64, _ members: [UInt64]) async throws {
+        _ = try await database.pipeline([
+            (
+                "INSERT INTO relay.conversations (id, kind, created_at, active_at) VALUES ($1, 2, now(), now())",
+                [.int8(Int64(id))]
+            ),
+            (
+                "INSERT INTO relay.members (conversation, user_id) SELECT $1, unnest($2::bigint[])",
+                [.int8(Int64(id)), .int8s(members.map { Int64($0) })]
+            ),
+        ])
+    }
+
+    func direct(_ user: UInt64, _ peer: UInt64) async throws -> UInt64 {
+        var request = RelayOpenDirectRequest()
+        request.user = user
+        request.peer = peer
+        return try await relay.openDirect(request, context: context()).conversation
+    }
+
+    func context() -> RPCContext {
+        RPCContext(
+            peer: RPCIdentity(role: "test", id: "test"), callID: 1, method: "test", deadline: nil, trace: nil,
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+    }
+
+    @discardableResult
+    func send(
+        _ conversation: UInt64, from sender: UInt64, _ clientID: String, text: String = "hello", on relay: Int = 0,
+        within: TimeAmount = .seconds(20)
+    ) async throws(RPCError) -> RelayAppendResponse {
+        var request = RelayAppendRequest()
+        request.conversation = conversation
+        request.sender = sender
+        request.clientID = clientID
+        request.kind = .message
+        request.body.text = text
+        return try await relays[relay].append(request, deadline: .now() + within)
+    }
+
+    func acknowledge(
+        _ conversation: UInt64, user: UInt64, device: UInt64, delivered: UInt64 = 0, read: UInt64 = 0
+    ) async throws {
+        var request = RelayAcknowledgeRequest()
+        var acknowledgement = RelayAcknowledgement()
+        acknowledgement.conversation = conversation
+        acknowledgement.user = user
+        acknowledgement.device = device
+        acknowledgement.delivered = delivered
+        acknowledgement.read = read
+        request.acknowledgements = [acknowledgement]
+        _ = try await relay.acknowledge(request, context: context())
+    }
+
+    /// All pages of a sync.
+    func sync(user: UInt64, device: UInt64, all: Bool = true, cursors: [UInt64: UInt64] = [:]) async throws
+        -> [RelaySyncPage]
+    {
+        var request = RelaySyncRequest()
+        request.user = user
+        request.device = device
+        request.all = all
+        request.cursors = cursors.map { conversation, seq in
+            var cursor = RelayCursor()
+            cursor.conversation = conversation
+            cursor.seq = seq
+            return cursor
+        }
+        let pages = NIOLockedValueBox<[RelaySyncPage]>([])
+        try await relay.sync(request) { page in pages.withLockedValue { $0.append(page) } }
+        return pages.withLockedValue { $0 }
+    }
+
+    func conversations(user: UInt64, device: UInt64 = 0) async throws -> [RelayConversation] {
+        var request = RelayConversationsRequest()
+        request.user = user
+        request.device = device
+        return try await relay.conversations(request).conversations
+    }
+
+    /// Tells relays that users are connected to a node: handle = user, device = 10 * user.
+    func attach(_ node: String, incarnation: UInt64 = 1, _ users: [UInt64]) async throws {
+        var update = RosterUpdate()
+        update.node = node
+        update.incarnation = incarnation
+        update.snapshot = true
+        update.revision = 1
+        update.joined = users.map { user in
+            var entry = RosterEntry()
+            entry.handle = UInt32(user)
+            entry.user = user
+            entry.device = user * 10
+            return entry
+        }
+        for relay in relays { _ = try await relay.attach(update, context: context()) }
+    }
+}
+
+/// What relays pushed to nodes; calls to `broken` nodes fail.
+final class Pushed: Sendable {
+    private struct State {
+        var calls: [(node: String, request: ChatDeliverRequest)] = []
+        var broken: Set<String> = []
+    }
+
+    private let state = NIOLockedValueBox(State())
+
+    func add(_ node: String, _ request: ChatDeliverRequest) -> Bool {
+        state.withLockedValue { state in
+            guard !state.broken.contains(node) else { return false }
+            state.calls.append((node, request))
+            return true
+        }
+    }
+
+    func setBroken(_ nodes: Set<String>) { state.withLockedValue { $0.broken = nodes } }
+
+    /// Deliveries to a node so far.
+    func deliveries(_ node: String) -> [ChatDelivery] {
+        state.withLockedValue { state in state.calls.filter { $0.node == node }.flatMap(\.request.deliveries) }
+    }
+
+    func receipts(_ node: String) -> [ChatReceipt] {
+        state.withLockedValue { state in state.calls.filter { $0.node == node }.flatMap(\.request.receipts) }
+    }
+
+    func typings(_ node: String) -> [ChatTyping] {
+        state.withLockedValue { state in state.calls.filter { $0.node == node }.flatMap(\.request.typings) }
+    }
+}
+
+struct NotInTime: Error {}
+
+/// Returns when the condition holds.
+func eventually(
+    within limit: Duration = .seconds(10), _ condition: () async throws -> Bool
+) async throws {
+    let end = ContinuousClock.now + limit
+    while try await !condition() {
+        guard ContinuousClock.now < end else { throw NotInTime() }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+}
