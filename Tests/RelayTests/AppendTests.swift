@@ -8,160 +8,162 @@ import Relay
 import TestServers
 import Testing
 
-@Suite(.serialized) struct AppendTests {
-    @Test func sixtyFourAppendersOnTwoRelaysLeaveNoGap() async throws {
-        try await Bench.run(relays: 2) { bench in
-            let conversations: [UInt64] = [11, 12, 13, 14]
-            for conversation in conversations { try await bench.group(conversation, Array(1...64)) }
-            let each = 25
-            let seqs = NIOLockedValueBox<[UInt64: [UInt64]]>([:])
-            try await withThrowingTaskGroup { group in
-                for appender in UInt64(1)...64 {
-                    group.addTask {
-                        let conversation = conversations[Int(appender) % conversations.count]
-                        var last: UInt64 = 0
-                        for index in 0..<each {
-                            let answer = try await bench.send(
-                                conversation, from: appender, "m\(index)", on: (Int(appender) + index) % 2)
-                            // A sender's messages keep their order: the next is sent after the ack of the last.
-                            #expect(answer.seq > last)
-                            #expect(!answer.duplicate)
-                            last = answer.seq
-                            seqs.withLockedValue { $0[conversation, default: []].append(answer.seq) }
+extension DatabaseTests {
+    @Suite(.serialized) struct AppendTests {
+        @Test func sixtyFourAppendersOnTwoRelaysLeaveNoGap() async throws {
+            try await Bench.run(relays: 2) { bench in
+                let conversations: [UInt64] = [11, 12, 13, 14]
+                for conversation in conversations { try await bench.group(conversation, Array(1...64)) }
+                let each = 25
+                let seqs = NIOLockedValueBox<[UInt64: [UInt64]]>([:])
+                try await withThrowingTaskGroup { group in
+                    for appender in UInt64(1)...64 {
+                        group.addTask {
+                            let conversation = conversations[Int(appender) % conversations.count]
+                            var last: UInt64 = 0
+                            for index in 0..<each {
+                                let answer = try await bench.send(
+                                    conversation, from: appender, "m\(index)", on: (Int(appender) + index) % 2)
+                                // A sender's messages keep their order: the next is sent after the ack of the last.
+                                #expect(answer.seq > last)
+                                #expect(!answer.duplicate)
+                                last = answer.seq
+                                seqs.withLockedValue { $0[conversation, default: []].append(answer.seq) }
+                            }
                         }
                     }
+                    try await group.waitForAll()
                 }
-                try await group.waitForAll()
+                for conversation in conversations {
+                    let answered = seqs.withLockedValue { $0[conversation] ?? [] }.sorted()
+                    #expect(answered == Array(1...UInt64(16 * each)))
+                }
+                try await expectSound(bench, events: 64 * each)
             }
-            for conversation in conversations {
-                let answered = seqs.withLockedValue { $0[conversation] ?? [] }.sorted()
-                #expect(answered == Array(1...UInt64(16 * each)))
+        }
+
+        @Test func oneClientIDOnTwoRelaysAtOnceMakesOneEvent() async throws {
+            try await Bench.run(relays: 2) { bench in
+                try await bench.group(11, [1])
+                try await bench.group(12, [1])
+                for round in 0..<100 {
+                    // Every third pair races in two different conversations: there no row lock orders them.
+                    let other: UInt64 = round % 3 == 0 ? 12 : 11
+                    async let one = bench.send(11, from: 1, "r\(round)", text: "one", on: 0)
+                    async let two = bench.send(other, from: 1, "r\(round)", text: "two", on: 1)
+                    let (first, second) = try await (one, two)
+                    #expect(first.seq == second.seq)
+                    #expect(first.conversation == second.conversation)
+                    #expect(first.sentAtMs == second.sentAtMs)
+                    #expect([first.duplicate, second.duplicate].filter { $0 }.count == 1)
+                }
+                try await expectSound(bench, events: 100)
             }
-            try await expectSound(bench, events: 64 * each)
         }
-    }
 
-    @Test func oneClientIDOnTwoRelaysAtOnceMakesOneEvent() async throws {
-        try await Bench.run(relays: 2) { bench in
-            try await bench.group(11, [1])
-            try await bench.group(12, [1])
-            for round in 0..<100 {
-                // Every third pair races in two different conversations: there no row lock orders them.
-                let other: UInt64 = round % 3 == 0 ? 12 : 11
-                async let one = bench.send(11, from: 1, "r\(round)", text: "one", on: 0)
-                async let two = bench.send(other, from: 1, "r\(round)", text: "two", on: 1)
-                let (first, second) = try await (one, two)
-                #expect(first.seq == second.seq)
-                #expect(first.conversation == second.conversation)
-                #expect(first.sentAtMs == second.sentAtMs)
-                #expect([first.duplicate, second.duplicate].filter { $0 }.count == 1)
+        @Test func whoMayNotDoesNotFailTheOthers() async throws {
+            try await Bench.run { bench in
+                try await bench.group(11, [1, 2])
+                async let good = bench.send(11, from: 1, "a")
+                async let stranger: Void = expectFailure(.forbidden) { try await bench.send(11, from: 9, "a") }
+                async let nowhere: Void = expectFailure(.notFound) { try await bench.send(77, from: 1, "b") }
+                async let also = bench.send(11, from: 2, "a")
+                #expect(try await Set([good.seq, also.seq]) == [1, 2])
+                _ = await (stranger, nowhere)
+                var request = RelayAppendRequest()
+                request.conversation = 11
+                request.sender = 1
+                request.clientID = "\0"
+                request.kind = .message
+                let broken = request
+                await expectFailure(.invalid) { try await bench.relay.append(broken, deadline: nil) }
+                try await expectSound(bench, events: 2)
             }
-            try await expectSound(bench, events: 100)
         }
-    }
 
-    @Test func whoMayNotDoesNotFailTheOthers() async throws {
-        try await Bench.run { bench in
-            try await bench.group(11, [1, 2])
-            async let good = bench.send(11, from: 1, "a")
-            async let stranger: Void = expectFailure(.forbidden) { try await bench.send(11, from: 9, "a") }
-            async let nowhere: Void = expectFailure(.notFound) { try await bench.send(77, from: 1, "b") }
-            async let also = bench.send(11, from: 2, "a")
-            #expect(try await Set([good.seq, also.seq]) == [1, 2])
-            _ = await (stranger, nowhere)
-            var request = RelayAppendRequest()
-            request.conversation = 11
-            request.sender = 1
-            request.clientID = "\0"
-            request.kind = .message
-            let broken = request
-            await expectFailure(.invalid) { try await bench.relay.append(broken, deadline: nil) }
-            try await expectSound(bench, events: 2)
-        }
-    }
-
-    @Test func directConversationsAreMadeOnce() async throws {
-        try await Bench.run(relays: 2) { bench in
-            let ids = try await withThrowingTaskGroup(of: UInt64.self) { group in
-                for index in 0..<40 {
-                    group.addTask {
-                        var request = RelayOpenDirectRequest()
-                        request.user = index % 4 < 2 ? 5 : 6
-                        request.peer = index % 4 < 2 ? 6 : 5
-                        return try await bench.relays[index % 2].openDirect(request, context: bench.context())
-                            .conversation
+        @Test func directConversationsAreMadeOnce() async throws {
+            try await Bench.run(relays: 2) { bench in
+                let ids = try await withThrowingTaskGroup(of: UInt64.self) { group in
+                    for index in 0..<40 {
+                        group.addTask {
+                            var request = RelayOpenDirectRequest()
+                            request.user = index % 4 < 2 ? 5 : 6
+                            request.peer = index % 4 < 2 ? 6 : 5
+                            return try await bench.relays[index % 2].openDirect(request, context: bench.context())
+                                .conversation
+                        }
                     }
+                    return try await group.reduce(into: Set<UInt64>()) { $0.insert($1) }
                 }
-                return try await group.reduce(into: Set<UInt64>()) { $0.insert($1) }
+                #expect(ids.count == 1)
+                let notes = try await bench.direct(5, 5)
+                #expect(!ids.contains(notes))
+                try await bench.send(notes, from: 5, "n")
+                let rows = try await bench.database.query("SELECT count(*) FROM relay.members").rows
+                #expect(try rows.first?.int8(0) == 3)
             }
-            #expect(ids.count == 1)
-            let notes = try await bench.direct(5, 5)
-            #expect(!ids.contains(notes))
-            try await bench.send(notes, from: 5, "n")
-            let rows = try await bench.database.query("SELECT count(*) FROM relay.members").rows
-            #expect(try rows.first?.int8(0) == 3)
         }
-    }
 
-    @Test func killedPostgresLosesNothingAnsweredAndDoublesNothing() async throws {
-        try await Bench.run(relays: 2, fsync: true) { bench in
-            try await bench.group(11, Array(1...16))
-            let answered = NIOLockedValueBox<[String: UInt64]>([:])
-            let refused = NIOLockedValueBox(0)
-            let isOver = NIOLockedValueBox(false)
-            try await withThrowingTaskGroup { group in
-                for appender in UInt64(1)...16 {
-                    group.addTask {
-                        var index = 0
-                        while !isOver.withLockedValue({ $0 }) {
-                            index += 1
-                            // As a client does: the same client_id until there is an answer.
-                            while true {
-                                do {
-                                    let answer = try await bench.send(
-                                        11, from: appender, "\(index)", on: (Int(appender) + index) % 2,
-                                        within: .seconds(5))
-                                    answered.withLockedValue { $0["\(appender)-\(index)"] = answer.seq }
-                                    break
-                                } catch let error as RPCError {
-                                    #expect(error.code == .unavailable || error.code == .deadlineExceeded)
-                                    refused.withLockedValue { $0 += 1 }
-                                    try await Task.sleep(for: .milliseconds(20))
+        @Test func killedPostgresLosesNothingAnsweredAndDoublesNothing() async throws {
+            try await Bench.run(relays: 2, ownServer: true) { bench in
+                try await bench.group(11, Array(1...16))
+                let answered = NIOLockedValueBox<[String: UInt64]>([:])
+                let refused = NIOLockedValueBox(0)
+                let isOver = NIOLockedValueBox(false)
+                try await withThrowingTaskGroup { group in
+                    for appender in UInt64(1)...16 {
+                        group.addTask {
+                            var index = 0
+                            while !isOver.withLockedValue({ $0 }) {
+                                index += 1
+                                // As a client does: the same client_id until there is an answer.
+                                while true {
+                                    do {
+                                        let answer = try await bench.send(
+                                            11, from: appender, "\(index)", on: (Int(appender) + index) % 2,
+                                            within: .seconds(5))
+                                        answered.withLockedValue { $0["\(appender)-\(index)"] = answer.seq }
+                                        break
+                                    } catch let error as RPCError {
+                                        #expect(error.code == .unavailable || error.code == .deadlineExceeded)
+                                        refused.withLockedValue { $0 += 1 }
+                                        try await Task.sleep(for: .milliseconds(20))
+                                    }
                                 }
                             }
                         }
                     }
-                }
-                for _ in 0..<2 {
+                    for _ in 0..<2 {
+                        let before = answered.withLockedValue { $0.count }
+                        try await eventually { answered.withLockedValue { $0.count } > before + 200 }
+                        await bench.server.kill()
+                        try await Task.sleep(for: .milliseconds(300))
+                        try await bench.server.start()
+                    }
                     let before = answered.withLockedValue { $0.count }
-                    try await eventually { answered.withLockedValue { $0.count } > before + 200 }
-                    await bench.server.kill()
-                    try await Task.sleep(for: .milliseconds(300))
-                    try await bench.server.start()
+                    try await eventually(within: .seconds(20)) { answered.withLockedValue { $0.count } > before + 200 }
+                    isOver.withLockedValue { $0 = true }
+                    try await group.waitForAll()
                 }
-                let before = answered.withLockedValue { $0.count }
-                try await eventually(within: .seconds(20)) { answered.withLockedValue { $0.count } > before + 200 }
-                isOver.withLockedValue { $0 = true }
-                try await group.waitForAll()
+                #expect(refused.withLockedValue { $0 } > 0)
+                let stored = try await eventuallyRead(bench)
+                let known = answered.withLockedValue { $0 }
+                for (id, seq) in known { #expect(stored[id] == seq) }
+                try await expectSound(bench, events: stored.count)
             }
-            #expect(refused.withLockedValue { $0 } > 0)
-            let stored = try await eventuallyRead(bench)
-            let known = answered.withLockedValue { $0 }
-            for (id, seq) in known { #expect(stored[id] == seq) }
-            try await expectSound(bench, events: stored.count)
         }
-    }
 
-    /// sender-client_id → seq.
-    private func eventuallyRead(_ bench: Bench) async throws -> [String: UInt64] {
-        let result = try await bench.database.query("SELECT sender, client_id, seq FROM relay.events")
-        var stored: [String: UInt64] = [:]
-        for row in result.rows {
-            let key = "\(try row.int8(0))-\(try row.text(1))"
-            #expect(stored[key] == nil)
-            stored[key] = UInt64(try row.int8(2))
+        /// sender-client_id → seq.
+        private func eventuallyRead(_ bench: Bench) async throws -> [String: UInt64] {
+            let result = try await bench.database.query("SELECT sender, client_id, seq FROM relay.events")
+            var stored: [String: UInt64] = [:]
+            for row in result.rows {
+                let key = "\(try row.int8(0))-\(try row.text(1))"
+                #expect(stored[key] == nil)
+                stored[key] = UInt64(try row.int8(2))
+            }
+            return stored
         }
-        return stored
     }
 }
 

@@ -2,69 +2,71 @@ import Postgres
 import Relay
 import Testing
 
-@Suite struct PlanTests {
-    /// Every statement, on filled tables, reaches its rows by the condition of an index.
-    @Test func everyStatementUsesIndexes() async throws {
-        try await Bench.run { bench in
-            for fill in Self.fill { _ = try await bench.database.query(fill) }
-            let ids = PostgresValue.int8s([5, 6])
-            let texts = PostgresValue.textArray(["a", nil])
-            let now = PostgresValue.timestamp(milliseconds: 1_800_000_000_000)
-            let statements: [(Statement, [PostgresValue])] = [
-                (LogStatements.lock, [ids]),
-                (
-                    LogStatements.append,
-                    [
-                        ids, ids, texts, .int2Array([1, 1]), .bytesArray([[1], nil]), .int8Array([nil, 1]), texts,
-                        .boolArray([false, false]), now,
-                    ]
-                ),
-                (LogStatements.members, [ids]),
-                (LogStatements.findDirect, [.int8(1), .int8(2)]),
-                (LogStatements.makeDirect, [.int8(1), .int8(2), .int8(3), now]),
-                (LogStatements.positionsOfAll, [.int8(1), .int8(2)]),
-                (LogStatements.positionsOfSome, [.int8(1), ids]),
-                (LogStatements.ranges, [ids, ids, ids]),
-                (LogStatements.window, [.int8(1), .int8(2)]),
-                (LogStatements.before, [.int8(1), .int8(2), .int8(100), .int8(10), .bool(false)]),
-                (LogStatements.after, [.int8(1), .int8(2), .int8(1), .int8(10), .bool(false)]),
-                (
-                    LogStatements.conversations,
-                    [.int8(1), .int8(2), .int2(1), .int8(10), now, .int8(3), .bool(true)]
-                ),
-                (LogStatements.conversation, [.int8(1), .int8(2), .int8(3)]),
-                (LogStatements.receipts, [.int8(1), .int8(2)]),
-                (LogStatements.lockMembers, [ids, ids]),
-                (LogStatements.acknowledge, [ids, ids, ids, ids, ids]),
-                (LogStatements.mute, [.int8(1), .int8(2), now]),
-            ]
-            for (statement, parameters) in statements {
-                let plan = try await bench.relay.store.reads.query(
-                    Statement("EXPLAIN (COSTS OFF) " + statement.sql), parameters)
-                let lines = try plan.rows.map { try $0.text(0) }
-                let text = lines.joined(separator: "\n")
-                #expect(!text.contains("Seq Scan"), "\(text)")
-                let scans = lines.filter { $0.contains("Index Scan") || $0.contains("Index Only Scan") }.count
-                #expect(scans == lines.filter { $0.contains("Index Cond") }.count, "\(text)")
-                #expect(!text.contains("Hash Join") && !text.contains("Merge Join"), "\(text)")
+extension DatabaseTests {
+    @Suite(.serialized) struct PlanTests {
+        /// Every statement, on filled tables, reaches its rows by the condition of an index.
+        @Test func everyStatementUsesIndexes() async throws {
+            try await Bench.run { bench in
+                for fill in Self.fill { _ = try await bench.database.query(fill) }
+                let ids = PostgresValue.int8s([5, 6])
+                let texts = PostgresValue.textArray(["a", nil])
+                let now = PostgresValue.timestamp(milliseconds: 1_800_000_000_000)
+                let statements: [(Statement, [PostgresValue])] = [
+                    (LogStatements.lock, [ids]),
+                    (
+                        LogStatements.append,
+                        [
+                            ids, ids, texts, .int2Array([1, 1]), .bytesArray([[1], nil]), .int8Array([nil, 1]), texts,
+                            .boolArray([false, false]), now,
+                        ]
+                    ),
+                    (LogStatements.members, [ids]),
+                    (LogStatements.findDirect, [.int8(1), .int8(2)]),
+                    (LogStatements.makeDirect, [.int8(1), .int8(2), .int8(3), now]),
+                    (LogStatements.positionsOfAll, [.int8(1), .int8(2)]),
+                    (LogStatements.positionsOfSome, [.int8(1), ids]),
+                    (LogStatements.ranges, [ids, ids, ids]),
+                    (LogStatements.window, [.int8(1), .int8(2)]),
+                    (LogStatements.before, [.int8(1), .int8(2), .int8(100), .int8(10), .bool(false)]),
+                    (LogStatements.after, [.int8(1), .int8(2), .int8(1), .int8(10), .bool(false)]),
+                    (
+                        LogStatements.conversations,
+                        [.int8(1), .int8(2), .int2(1), .int8(10), now, .int8(3), .bool(true)]
+                    ),
+                    (LogStatements.conversation, [.int8(1), .int8(2), .int8(3)]),
+                    (LogStatements.receipts, [.int8(1), .int8(2)]),
+                    (LogStatements.lockMembers, [ids, ids]),
+                    (LogStatements.acknowledge, [ids, ids, ids, ids, ids]),
+                    (LogStatements.mute, [.int8(1), .int8(2), now]),
+                ]
+                for (statement, parameters) in statements {
+                    let plan = try await bench.relay.store.reads.query(
+                        Statement("EXPLAIN (COSTS OFF) " + statement.sql), parameters)
+                    let lines = try plan.rows.map { try $0.text(0) }
+                    let text = lines.joined(separator: "\n")
+                    #expect(!text.contains("Seq Scan"), "\(text)")
+                    let scans = lines.filter { $0.contains("Index Scan") || $0.contains("Index Only Scan") }.count
+                    #expect(scans == lines.filter { $0.contains("Index Cond") }.count, "\(text)")
+                    #expect(!text.contains("Hash Join") && !text.contains("Merge Join"), "\(text)")
+                }
             }
         }
-    }
 
-    private static let fill: [Statement] = [
-        """
-        INSERT INTO relay.conversations (id, kind, head, ordinal, created_at, active_at)
-        SELECT n, 1, 20, 20, now(), now() + n * interval '1 ms' FROM generate_series(1, 2000) n
-        """,
-        "INSERT INTO relay.members (conversation, user_id) SELECT n, n % 100 FROM generate_series(1, 2000) n",
-        "INSERT INTO relay.members (conversation, user_id) SELECT n, 100 + n % 99 FROM generate_series(1, 2000) n",
-        "INSERT INTO relay.directs SELECT n, 10000 + n, n FROM generate_series(1, 2000) n",
-        """
-        INSERT INTO relay.events (conversation, seq, ordinal, sender, sent_at, kind, client_id, body)
-        SELECT n, s, s, n % 100, now(), 1, n || '-' || s, '\\x00' FROM generate_series(1, 2000) n, generate_series(1, 20) s
-        """,
-        "INSERT INTO relay.sends SELECT sender, conversation, seq, client_id FROM relay.events",
-        "INSERT INTO relay.cursors SELECT n % 100, 1, n, 5 FROM generate_series(1, 2000) n",
-        "ANALYZE relay.conversations, relay.members, relay.directs, relay.events, relay.sends, relay.cursors",
-    ]
+        private static let fill: [Statement] = [
+            """
+            INSERT INTO relay.conversations (id, kind, head, ordinal, created_at, active_at)
+            SELECT n, 1, 20, 20, now(), now() + n * interval '1 ms' FROM generate_series(1, 2000) n
+            """,
+            "INSERT INTO relay.members (conversation, user_id) SELECT n, n % 100 FROM generate_series(1, 2000) n",
+            "INSERT INTO relay.members (conversation, user_id) SELECT n, 100 + n % 99 FROM generate_series(1, 2000) n",
+            "INSERT INTO relay.directs SELECT n, 10000 + n, n FROM generate_series(1, 2000) n",
+            """
+            INSERT INTO relay.events (conversation, seq, ordinal, sender, sent_at, kind, client_id, body)
+            SELECT n, s, s, n % 100, now(), 1, n || '-' || s, '\\x00' FROM generate_series(1, 2000) n, generate_series(1, 20) s
+            """,
+            "INSERT INTO relay.sends SELECT sender, conversation, seq, client_id FROM relay.events",
+            "INSERT INTO relay.cursors SELECT n % 100, 1, n, 5 FROM generate_series(1, 2000) n",
+            "ANALYZE relay.conversations, relay.members, relay.directs, relay.events, relay.sends, relay.cursors",
+        ]
+    }
 }

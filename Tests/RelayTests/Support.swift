@@ -8,6 +8,7 @@ import RPC
 import RPCTransport
 import Relay
 import TestServers
+import Testing
 
 /// A PostgreSQL server of the test's own with the relay's schema, and relays that work on it.
 struct Bench: Sendable {
@@ -21,16 +22,16 @@ struct Bench: Sendable {
     var relay: RelayCore { relays[0] }
 
     static func run(
-        relays count: Int = 1, configuration: RelayConfiguration = .init(), fsync: Bool = false,
+        relays count: Int = 1, configuration: RelayConfiguration = .init(), ownServer: Bool = false,
         _ body: (Bench) async throws -> Void
     ) async throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        try await PostgresServer.withServer(fsync: fsync) { server in
+        try await withDatabase(ownServer: ownServer) { server, dsn in
             let pushed = Pushed()
-            let database = PostgresPool(configuration: .init(dsn: server.dsn, connections: 2), logger: logger)
+            let database = PostgresPool(configuration: .init(dsn: dsn, connections: 2), logger: logger)
             let relays = (0..<count).map { _ in
                 RelayCore(
-                    store: LogStore(dsn: server.dsn, logger: logger), configuration: configuration,
+                    store: LogStore(dsn: dsn, readers: 2, logger: logger), configuration: configuration,
                     loop: MultiThreadedEventLoopGroup.singleton.next(), logger: logger, now: milliseconds,
                     receipts: ReceiptPolicy { users in
                         Dictionary(uniqueKeysWithValues: users.map { ($0, $0 != Bench.shy) })
@@ -48,6 +49,24 @@ struct Bench: Sendable {
                 try await body(Bench(server: server, relays: relays, pushed: pushed, database: database))
             }
         }
+    }
+
+    /// A database of the test's own: on the suite's server, or, to be killed, on one of its own that syncs to disk.
+    private static func withDatabase(
+        ownServer: Bool, _ body: (_ server: PostgresServer, _ dsn: String) async throws -> Void
+    ) async throws {
+        guard !ownServer, let server = SharedPostgres.server else {
+            return try await PostgresServer.withServer(fsync: true) { server in try await body(server, server.dsn) }
+        }
+        let name = "test_\(UInt64.random(in: 0 ... .max))"
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let pool = PostgresPool(configuration: .init(dsn: server.dsn, connections: 1), logger: logger)
+        try await withThrowingTaskGroup { group in
+            group.addTask { await pool.run() }
+            defer { group.cancelAll() }
+            _ = try await pool.query(Statement("CREATE DATABASE \(name)"))
+        }
+        try await body(server, server.dsn(database: name))
     }
 
     /// A user who doesn't show what they read.
@@ -208,3 +227,23 @@ func eventually(
         try await Task.sleep(for: .milliseconds(10))
     }
 }
+
+/// One PostgreSQL for all tests of a suite, each in a database of its own.
+struct SharedPostgres: SuiteTrait, TestScoping {
+    @TaskLocal static var server: PostgresServer?
+
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        try await PostgresServer.withServer { server in
+            try await Self.$server.withValue(server) { try await function() }
+        }
+    }
+}
+
+extension Trait where Self == SharedPostgres {
+    static var sharedPostgres: Self { SharedPostgres() }
+}
+
+/// Everything that needs PostgreSQL, one after the other.
+@Suite(.serialized, .sharedPostgres) struct DatabaseTests {}
