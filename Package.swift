@@ -26,6 +26,7 @@ let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swif
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let coreMetrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
@@ -53,6 +54,7 @@ let exclusions: [String: [String]] = [
     "Postgres": ["README.md"],
     "Reactor": ["README.md"],
     "Cluster": ["README.md"],
+    "LocalCluster": ["README.md"],
     "Redis": ["README.md"],
     "ZooKeeper": ["README.md"],
 ]
@@ -164,7 +166,7 @@ let package = Package(
             ]),
 
         // Programs.
-        library("LocalCluster", ["ChatModel", logging, subprocess, systemPackage, nioConcurrency]),
+        library("LocalCluster", [subprocess, systemPackage, nioConcurrency, nioCore, nioPosix]),
         library(
             "Client",
             [
@@ -177,8 +179,8 @@ let package = Package(
             dependencies: [
                 "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
                 "LocalCluster",
-                "Client", "ZooKeeper", "Cluster", argumentParser, configuration, lifecycle, logging, metrics, histogram,
-                nioPosix, nioCore, nioConcurrency,
+                "Client", "ZooKeeper", "Cluster", argumentParser, configuration, lifecycle, unixSignals, logging,
+                metrics, histogram, nioPosix, nioCore, nioConcurrency,
             ], swiftSettings: settings),
         library("RPCCodeGen"),
         .executableTarget(
@@ -246,7 +248,9 @@ let package = Package(
                 "Sessions", "LastSeen", "Roster", "ServiceKit", "Protocol", "ChatModel", "RPC", "Redis", "TestServers",
                 nioConcurrency, logging,
             ]),
-        tests("LocalClusterTests", ["LocalCluster", nioConcurrency, logging]),
+        tests(
+            "LocalClusterTests",
+            ["LocalCluster", nioConcurrency, nioCore, nioPosix, nioHTTP1, httpClient]),
         tests(
             "IntegrationTests",
             [

@@ -7,6 +7,8 @@ enum RoostProgram {
 
     static let subcommands: [any ParsableCommand.Type] = [
         RunCommand.self,
+        UpCommand.self,
+        GuardCommand.self,
         StatusCommand.self,
     ]
 }
