@@ -215,13 +215,15 @@ let package = Package(
             [
                 "ServiceKit", "TestServers", "Protocol", "RPC", "RPCTransport", "Cluster", hummingbird,
                 .product(name: "HummingbirdTesting", package: "hummingbird"), logging, configuration, nioCore, nioPosix,
-                nioConcurrency, httpTypes, jwt,
+                nioConcurrency, httpTypes, httpClient, jwt, crypto, coreMetrics, metrics, lifecycle, "ZooKeeper",
+                "ChatModel",
             ]),
         tests(
             "DiscoveryTests",
             [
                 "Discovery", "ServiceKit", "TestServers", "Cluster", hummingbird,
-                .product(name: "HummingbirdTesting", package: "hummingbird"), logging, nioConcurrency,
+                .product(name: "HummingbirdTesting", package: "hummingbird"), logging, nioCore, nioConcurrency,
+                httpTypes,
             ]),
         tests(
             "ChatNodeTests",

@@ -132,7 +132,7 @@ final class RoleHost: Sendable {
             published.send(epoch)
             guard let epoch else { continue }
             phase.send(.registered)
-            logger.info("Registered", metadata: [LogKey.epoch: "\(epoch)"])
+            logger.debug("Registered", metadata: [LogKey.epoch: "\(epoch)"])
         }
         published.send(nil)
     }

@@ -26,6 +26,11 @@ package struct ServiceProcess: Service {
             throw ConfigurationError(
                 key: "ROOST_ADVERTISE_HOST", message: "is needed when bound to all addresses: what others connect to")
         }
+        let listeners = types.count { $0.servesOwnHTTP } + (types.contains { !$0.servesOwnHTTP } ? 1 : 0)
+        guard configuration.httpPort == 0 || listeners <= 1 else {
+            throw ConfigurationError(
+                key: "ROOST_HTTP_PORT", message: "must be 0 (free ones): these roles need \(listeners) HTTP listeners")
+        }
         self.context = context
         self.types = types
     }
@@ -108,7 +113,7 @@ package struct ServiceProcess: Service {
                     throw Self.bindError(error, key: "rpc_port", configuration.rpcHost, configuration.rpcPort)
                 }
                 self.rpc.send(configuration.advertised(address))
-                self.context.logger.info("Serving RPC", metadata: [LogKey.address: "\(address)"])
+                self.context.logger.debug("Serving RPC", metadata: [LogKey.address: "\(address)"])
             }
             try await group.waitForAll()
         }
