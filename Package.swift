@@ -130,7 +130,7 @@ let package = Package(
             "Discovery",
             [
                 "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", logging, hummingbird,
-                lifecycle, nioCore, nioConcurrency, httpTypes,
+                lifecycle, nioCore, nioConcurrency, nioHTTP1, httpTypes, httpClient,
             ]),
         library(
             "Relay",

@@ -19,11 +19,13 @@ struct DiscoveryRoutes: Sendable {
 
     private let directory: NodeDirectory
     private let addressing: NodeAddressing
+    private let health: HealthCheck
     /// nil: no limits.
     private let buckets: NIOLockedValueBox<TokenBuckets<String>>?
 
     init(directory: NodeDirectory, configuration: RoostConfiguration) {
         self.directory = directory
+        health = HealthCheck(directory: directory)
         addressing = NodeAddressing(configuration: configuration)
         buckets =
             configuration.limits ? NIOLockedValueBox(TokenBuckets(rate: Self.rate, burst: Self.burst)) : nil
@@ -31,6 +33,7 @@ struct DiscoveryRoutes: Sendable {
 
     func add(to router: Router<RoostRequestContext>) {
         router.get("/_route") { request, _ in try route(request) }
+        router.get("/healthz") { _, _ in try await healthz() }
         let group = router.group("/discovery-service/v1")
         group.get("node") { _, context in try node(context) }
         group.get("nodes") { _, context in
@@ -48,6 +51,14 @@ struct DiscoveryRoutes: Sendable {
             try context.requireAdmin()
             return NodeEvents(directory: directory, addressing: addressing).response()
         }
+    }
+
+    private func healthz() async throws(Problem) -> Response {
+        let complaints = await health.complaints()
+        guard complaints.isEmpty else { throw .unavailable(complaints.joined(separator: "; ")) }
+        return Response(
+            status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+            body: .init(byteBuffer: ByteBuffer(string: #"{"status":"ok"}"#)))
     }
 
     private func node(_ context: RoostRequestContext) throws(Problem) -> PickedNode {
