@@ -65,6 +65,8 @@ package struct RosterStateMachine {
     private var left: [UInt32] = []
     private var history: [Batch] = []
     private var historySize = 0
+    /// Every change after this revision is in the history.
+    private var historyBase: UInt64 = 0
     private var followers: [FollowerID: Follower] = [:]
 
     package init(node: String, incarnation: UInt64, configuration: Configuration = .init()) {
@@ -146,7 +148,7 @@ package struct RosterStateMachine {
         update.incarnation = incarnation
         update.epoch = epoch
         update.revision = revision
-        guard let held = follower.held else {
+        guard let held = follower.held, held >= historyBase else {
             update.snapshot = true
             update.joined = Array(entries.values)
             return update
@@ -199,18 +201,17 @@ package struct RosterStateMachine {
         followers[id] = follower
     }
 
+    /// Drops the changes that nobody needs any more, or all of them where they are too many.
     private mutating func trim() {
-        let needed = followers.values.compactMap(\.held).min() ?? revision
+        let needed =
+            historySize > configuration.historyLimit
+            ? revision : followers.values.compactMap { $0.held ?? $0.inFlight?.revision }.min() ?? revision
+        guard needed > historyBase else { return }
+        historyBase = needed
         history.removeAll { batch in
             guard batch.revision <= needed else { return false }
             historySize -= batch.joined.count + batch.left.count
             return true
-        }
-        guard historySize > configuration.historyLimit else { return }
-        history = []
-        historySize = 0
-        for (id, follower) in followers where (follower.held ?? revision) < revision {
-            followers[id]?.held = nil
         }
     }
 }

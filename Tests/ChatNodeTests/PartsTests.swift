@@ -1,0 +1,131 @@
+import ChatModel
+import Protocol
+import Testing
+
+@testable import ChatNode
+
+@Suite struct SendLanesTests {
+    private func item(_ ref: String, conversation: UInt64 = 0, to: UInt64 = 0) -> SendLanes.Item {
+        var request = MessagesSendRequest()
+        request.conversation = conversation
+        request.to = to
+        return SendLanes.Item(ref: ref, request: request)
+    }
+
+    private func called(_ outcome: SendLanes.Outcome) -> String? {
+        if case .call(_, let item) = outcome { item.ref } else { nil }
+    }
+
+    @Test func oneCallAtATimeForEachConversation() {
+        var lanes = SendLanes()
+        #expect(called(lanes.add(item("a1", conversation: 1))) == "a1")
+        #expect(called(lanes.add(item("a2", conversation: 1))) == nil)
+        #expect(called(lanes.add(item("b1", conversation: 2))) == "b1")
+        #expect(called(lanes.add(item("a3", conversation: 1))) == nil)
+        #expect(lanes.succeeded(.conversation(1), conversation: 1)?.ref == "a2")
+        #expect(lanes.refused(.conversation(1))?.ref == "a3")
+        #expect(lanes.succeeded(.conversation(1), conversation: 1) == nil)
+        #expect(lanes.succeeded(.conversation(2), conversation: 2) == nil)
+        #expect(lanes.isEmpty)
+    }
+
+    @Test func bothNamesOfAConversationShareALane() {
+        var lanes = SendLanes()
+        #expect(called(lanes.add(item("1", to: 9))) == "1")
+        #expect(called(lanes.add(item("2", to: 9))) == nil)
+        #expect(lanes.succeeded(.user(9), conversation: 5)?.ref == "2")
+        #expect(called(lanes.add(item("3", conversation: 5))) == nil)  // behind the second
+        _ = lanes.succeeded(.user(9), conversation: 5)
+        #expect(lanes.succeeded(.user(9), conversation: 5) == nil)
+        #expect(called(lanes.add(item("4", conversation: 5))) == "4")
+    }
+
+    @Test func aFailureTakesThoseBehindWithIt() {
+        var lanes = SendLanes(limit: 2)
+        _ = lanes.add(item("1", conversation: 1))
+        _ = lanes.add(item("2", conversation: 1))
+        _ = lanes.add(item("3", conversation: 1))
+        guard case .full = lanes.add(item("4", conversation: 1)) else { return #expect(Bool(false)) }
+        #expect(lanes.failed(.conversation(1)).map(\.ref) == ["2", "3"])
+        #expect(called(lanes.add(item("5", conversation: 1))) == "5")
+        guard case .queued = lanes.add(item("6", conversation: 1)) else { return #expect(Bool(false)) }
+    }
+}
+
+@Suite struct RateLimiterTests {
+    @Test func burstsPassAndTheRateHolds() {
+        var limiter = RateLimiter()
+        var configuration = RateLimiter.Configuration()
+        configuration.unitsPerSecond = 100
+        configuration.unitBurst = 200
+        var passed = 0
+        for _ in 0..<30 where limiter.check(units: 10, bytes: 1, now: 0, configuration) == .allowed { passed += 1 }
+        #expect(passed == 20)
+        guard case .limited(let after) = limiter.check(units: 10, bytes: 1, now: 0, configuration) else {
+            return #expect(Bool(false))
+        }
+        #expect(after >= 100 && after <= 101)
+        #expect(limiter.check(units: 10, bytes: 1, now: 100_000, configuration) == .allowed)
+        #expect(limiter.check(units: 10, bytes: 1, now: 100_000, configuration) != .allowed)
+    }
+
+    @Test func bytesCountAndFloodingIsTold() {
+        var limiter = RateLimiter()
+        let configuration = RateLimiter.Configuration()
+        var verdicts: [RateLimiter.Verdict] = []
+        for _ in 0..<400 { verdicts.append(limiter.check(units: 1, bytes: 64 * 1024, now: 1, configuration)) }
+        #expect(verdicts.prefix(32).allSatisfy { $0 == .allowed })
+        #expect(verdicts.last == .flooding)
+    }
+}
+
+@Suite struct AcknowledgementBufferTests {
+    private func acknowledgement(_ device: UInt64, _ conversation: UInt64, _ delivered: UInt64, _ read: UInt64)
+        -> RelayAcknowledgement
+    {
+        var value = RelayAcknowledgement()
+        value.device = device
+        value.conversation = conversation
+        value.delivered = delivered
+        value.read = read
+        return value
+    }
+
+    @Test func onlyTheFurthestIsKept() {
+        var buffer = AcknowledgementBuffer()
+        buffer.add(acknowledgement(1, 1, 5, 0))
+        buffer.add(acknowledgement(1, 1, 3, 3))
+        buffer.add(acknowledgement(2, 1, 1, 0))
+        let drained = buffer.drain { _ in 0 }
+        #expect(drained.count == 1 && drained[0].count == 2)
+        #expect(drained[0].contains(acknowledgement(1, 1, 5, 3)))
+        #expect(buffer.isEmpty)
+    }
+
+    @Test func batchesAreByPeerAndBounded() {
+        var buffer = AcknowledgementBuffer(limit: 100)
+        for conversation in 1...150 as ClosedRange<UInt64> { buffer.add(acknowledgement(1, conversation, 1, 0)) }
+        #expect(buffer.count == 100)
+        let drained = buffer.drain(size: 30) { $0.rawValue % 2 }
+        #expect(drained.map(\.count).sorted() == [20, 20, 30, 30])
+        #expect(drained.allSatisfy { batch in Set(batch.map { $0.conversation % 2 }).count == 1 })
+    }
+}
+
+@Suite struct WatchTableTests {
+    @Test func hiddenUsersAreNotReported() {
+        var table = WatchTable()
+        let user = UserID(rawValue: 1)
+        table.watch(user, by: 1)
+        table.watch(user, by: 2)
+        #expect(table.watchers(of: user).isEmpty)
+        let watched = [table.answered(user, by: 1, isHidden: false), table.answered(user, by: 2, isHidden: true)]
+        #expect(watched == [true, true])
+        #expect(table.watchers(of: user) == [1])
+        table.unwatch(user, by: 1)
+        let isStillWatched = table.answered(user, by: 1, isHidden: false)
+        #expect(!isStillWatched)
+        table.unwatch(user, by: 2)
+        #expect(table.isEmpty)
+    }
+}

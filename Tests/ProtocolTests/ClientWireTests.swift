@@ -1,0 +1,100 @@
+import ChatModel
+import Protocol
+import SwiftProtobuf
+import Testing
+
+/// One thing wrong with a send that is right otherwise.
+struct Fault: Sendable {
+    var field: String
+    var change: @Sendable (inout ClientSend) -> Void
+
+    init(_ field: String, _ change: @escaping @Sendable (inout ClientSend) -> Void) {
+        self.field = field
+        self.change = change
+    }
+
+    static let all = [
+        Fault("ref") { $0.ref = "" },
+        Fault("ref") { $0.ref = String(repeating: "x", count: 65) },
+        Fault("client_id") { $0.clientID = "" },
+        Fault("client_id") { $0.clientID = String(repeating: "x", count: 65) },
+        Fault("conversation") { $0.conversation = "" },
+        Fault("conversation") { $0.to = "1" },
+        Fault("conversation") { $0.conversation = "01" },
+        Fault("conversation") { $0.conversation = "x" },
+        Fault("body") { $0.clearBody() },
+        Fault("body.text") { $0.body.text = "" },
+        Fault("body.text") { $0.body.text = String(repeating: "é", count: 8193) },
+        Fault("body.format") { $0.body.format = "html" },
+        Fault("body.reply_to") { $0.body.replyTo = "11-1" },
+        Fault("body.reply_to") { $0.body.replyTo = "10" },
+        Fault("body.mentions") { $0.body.mentions = ["me"] },
+        Fault("body.attachments") { $0.body.attachments = [""] },
+        Fault("body.attachments") { $0.body.attachments = Array(repeating: "a", count: 17) },
+        Fault("body.mentions") { $0.body.mentions = Array(repeating: "1", count: 101) },
+    ]
+}
+
+@Suite struct ClientWireTests {
+    private let user = UserID(rawValue: 1)
+    private let device = DeviceID(rawValue: 2)
+
+    private func send(_ change: (inout ClientSend) -> Void) -> ClientSend {
+        var send = ClientSend()
+        send.ref = "r"
+        send.conversation = "10"
+        send.clientID = "c"
+        send.body.text = "text"
+        change(&send)
+        return send
+    }
+
+    @Test func aSendBecomesACall() throws {
+        let request = try send {
+            $0.body.format = "markdown"
+            $0.body.replyTo = "10-3"
+            $0.body.mentions = ["5"]
+            $0.body.attachments = ["m"]
+        }.request(user: user, device: device)
+        #expect(request.user == 1 && request.device == 2 && request.conversation == 10 && request.to == 0)
+        #expect(request.body.format == .markdown && request.body.replyTo == 3 && request.body.mentions == [5])
+        let back = ClientBody(request.body, in: ConversationID(rawValue: 10))
+        #expect(back.replyTo == "10-3" && back.mentions == ["5"] && back.format == "markdown")
+    }
+
+    @Test(arguments: Fault.all)
+    func whatBreaksARuleIsNamed(_ fault: Fault) {
+        let send = send(fault.change)
+        let error = #expect(throws: ClientFrameError.self) { try send.request(user: user, device: device) }
+        #expect(error?.field == fault.field)
+    }
+
+    @Test func amendmentsAreChecked() throws {
+        var delete = ClientDelete()
+        delete.ref = "r"
+        delete.conversation = "1"
+        delete.message = "1-2"
+        #expect(try delete.target() == EventID(conversation: ConversationID(rawValue: 1), seq: 2))
+        delete.message = "2-2"
+        #expect(throws: ClientFrameError.self) { try delete.target() }
+    }
+
+    @Test func helloIgnoresWhatIsNoConversation() {
+        var hello = ClientHello()
+        #expect(hello.positions() == nil)
+        hello.cursors.cursors = ["x": 1, "5": 7]
+        #expect(hello.positions() == [EventID(conversation: ConversationID(rawValue: 5), seq: 7)])
+    }
+
+    @Test func onlyTheSendersOwnDevicesSeeTheClientID() {
+        var event = LogEvent()
+        event.conversation = 1
+        event.seq = 2
+        event.kind = .message
+        event.clientID = "c"
+        event.body.text = "t"
+        #expect(ClientEvent(event, withClientID: true).clientID == "c")
+        #expect(ClientEvent(event, withClientID: false).clientID == "")
+        #expect(ClientEvent(event, withClientID: false).id == "1-2")
+    }
+}
