@@ -161,7 +161,8 @@ function messageBox({ send, typing }) {
     note.textContent = `Too long by ${size() - TEXT_BYTES} bytes.`;
     button.disabled = tooLong || text.value.trim() === '';
     text.style.height = 'auto';
-    text.style.height = `${Math.min(text.scrollHeight, 160)}px`;
+    // The border is not part of scrollHeight: without it the box would always scroll by two pixels.
+    text.style.height = `${Math.min(text.scrollHeight + 2, 160)}px`;
   };
   text.addEventListener('input', () => {
     changed();

@@ -142,7 +142,7 @@ function row(user, { detail, when, unread = 0, online = false, current = false, 
 export function avatar(user, online = false) {
   const name = user.display_name || user.username || '?';
   const letters = name.split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? '').join('').toUpperCase();
-  const hue = [...String(user.id)].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 8, 7);
+  const hue = [...String(user.id)].reduce((sum, letter) => (sum * 33 + letter.codePointAt(0)) % 65521, 7) % 8;
   return element('span', { className: `avatar tone-${hue}${online ? ' online' : ''}`, textContent: letters, aria: { hidden: 'true' } });
 }
 
