@@ -65,11 +65,6 @@ enum CallbackTable {
     static func unwatch(_ id: UInt) {
         self.table.withLockedValue { $0.watchers[id] = nil }
     }
-
-    /// How much is in it: what is left over when nothing runs has leaked.
-    static var load: (completions: Int, watchers: Int) {
-        self.table.withLockedValue { ($0.completions.count, $0.watchers.count) }
-    }
 }
 
 // What the C library calls, on its own threads. File-scope functions: a closure's isolation would be inferred from where it

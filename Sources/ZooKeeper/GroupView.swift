@@ -135,7 +135,8 @@ package final class GroupView: Sendable {
         }
     }
 
-    /// Reads members side by side. One that is gone is of no consequence: the children's watch tells of it.
+    /// Reads members side by side. One that is gone is forgotten: the children's watch tells of it, and if it is listed
+    /// again by then, it is a new one.
     private func read(_ names: Set<String>, _ state: inout State) async throws(ZooKeeperError) {
         let results = await withTaskGroup(
             of: (String, Result<GroupMember?, ZooKeeperError>).self
@@ -150,7 +151,9 @@ package final class GroupView: Sendable {
         for (name, result) in results {
             switch result {
             case .success(.some(let member)): state.machine.read(member)
-            case .success(nil): state.machine.missing(name)
+            case .success(nil):
+                state.machine.missing(name)
+                if let watcher = state.watchers.removeValue(forKey: name) { CallbackTable.unwatch(watcher) }
             case .failure(let error):
                 failure = error
                 self.inbox.withLockedValue { _ = $0.members.insert(name) }
