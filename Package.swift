@@ -198,8 +198,7 @@ let package = Package(
         tests(
             "RPCTransportTests",
             [
-                "RPCTransport", "RPC", "Protocol", nioCore, nioPosix, nioEmbedded, nioTestUtils, nioConcurrency,
-                logging, protobuf,
+                "RPCTransport", "RPC", "Protocol", nioCore, nioPosix, nioTLS, nioConcurrency, logging, protobuf,
             ]),
         tests("RPCCodeGenTests", ["RPCCodeGen"]),
         tests("ReactorTests", ["Reactor", nioConcurrency]),

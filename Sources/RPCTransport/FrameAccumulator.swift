@@ -12,7 +12,8 @@ struct FrameAccumulator {
         _ incoming: ByteBuffer, maxBody: () -> Int, _ body: (Frame) throws(ProtocolViolation) -> Void
     ) throws(ProtocolViolation) {
         var buffer = incoming
-        if rest.readableBytes > 0 {
+        let hadRest = rest.readableBytes > 0
+        if hadRest {
             rest.writeBuffer(&buffer)
             swap(&rest, &buffer)
             rest = ByteBuffer()
@@ -34,11 +35,11 @@ struct FrameAccumulator {
         }
         buffer.moveReaderIndex(forwardBy: consumed)
         guard buffer.readableBytes > 0 else { return }
-        if consumed > 0 || rest.capacity == 0 {
+        if hadRest, consumed == 0 {
+            rest = buffer
+        } else {
             // A copy of its own, so that the read buffer can be used again.
             rest.writeBuffer(&buffer)
-        } else {
-            rest = buffer
         }
     }
 
