@@ -51,11 +51,13 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 
 /// Files in a target's folder that the compiler has no use for.
 let exclusions: [String: [String]] = [
+    "Discovery": ["README.md"],
     "Postgres": ["README.md"],
     "Reactor": ["README.md"],
     "Cluster": ["README.md"],
     "LocalCluster": ["README.md"],
     "Redis": ["README.md"],
+    "ServiceKit": ["README.md"],
     "ZooKeeper": ["README.md"],
 ]
 
@@ -215,7 +217,7 @@ let package = Package(
                 "ServiceKit", "TestServers", "Protocol", "RPC", "RPCTransport", "Cluster", hummingbird,
                 .product(name: "HummingbirdTesting", package: "hummingbird"), logging, configuration, nioCore, nioPosix,
                 nioConcurrency, httpTypes, httpClient, jwt, crypto, coreMetrics, metrics, lifecycle, "ZooKeeper",
-                "ChatModel",
+                "ChatModel", nioHTTP1,
             ]),
         tests(
             "DiscoveryTests",

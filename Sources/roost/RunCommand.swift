@@ -42,7 +42,7 @@ struct RunCommand: AsyncParsableCommand {
         LoggingSystem.bootstrap { label in
             RoostLogHandler(label: label, level: settings.logLevel, format: settings.logFormat)
         }
-        let logger = Logger(label: "roost.\(configuration.roles.joined(separator: "+"))")
+        let logger = Logger(label: types.count == 1 ? "roost.\(types[0].name)" : "roost")
         metrics.describe("roost_build_info", "The version of Roost; always 1.")
         metrics.gauge("roost_build_info", [("version", RoostVersion.current)]).set(1.0)
         do {

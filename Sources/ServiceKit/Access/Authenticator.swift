@@ -37,6 +37,7 @@ package final class Authenticator: Sendable {
         /// Unix milliseconds: tokens of the device issued before are void.
         var revoked: [DeviceID: Int64] = [:]
         var lastRefresh: ContinuousClock.Instant?
+        var isRefreshing = false
         var verified = VerifiedTokens()
         var problem: String? = "the keys of users have not been read yet"
     }
@@ -46,6 +47,8 @@ package final class Authenticator: Sendable {
     private static let refreshPeriod: Duration = .seconds(60)
 
     private let state: NIOLockedValueBox<State>
+    /// How often the keys were asked for.
+    private let refreshes = Broadcast<UInt64>(0)
     private let adminDigest: SHA256.Digest?
     private let now: @Sendable () -> Int64
     private let logger: Logger
@@ -171,21 +174,36 @@ package final class Authenticator: Sendable {
         }
     }
 
-    /// Asks for the keys unless that was done just now. Callers that come while one asks don't wait for its answer
-    /// longer than it takes: they see what it found on their client's next attempt.
+    /// Asks for the keys unless that was done just now; who comes while one asks waits for that answer.
     private func refreshForUnknownKey() async {
-        let now = ContinuousClock.now
-        let allowed = state.withLockedValue { state in
-            if let last = state.lastRefresh, state.problem == nil, now - last < Self.refreshInterval { return false }
-            if let last = state.lastRefresh, now - last < .milliseconds(100) { return false }
-            state.lastRefresh = now
-            return true
+        enum Step {
+            case ask, wait, nothing
         }
-        if allowed { await refresh() }
+        let asked = refreshes.value
+        let now = ContinuousClock.now
+        let step: Step = state.withLockedValue { state in
+            if state.isRefreshing { return .wait }
+            let pause = state.problem == nil ? Self.refreshInterval : .milliseconds(100)
+            if let last = state.lastRefresh, now - last < pause { return .nothing }
+            return .ask
+        }
+        switch step {
+        case .ask: await refresh()
+        case .wait: _ = try? await refreshes.first { $0 > asked ? true : nil }
+        case .nothing: break
+        }
     }
 
     @discardableResult
     private func refresh() async -> Bool {
+        state.withLockedValue { state in
+            state.isRefreshing = true
+            state.lastRefresh = .now
+        }
+        defer {
+            state.withLockedValue { $0.isRefreshing = false }
+            refreshes.update { $0 += 1 }
+        }
         guard let source = state.withLockedValue({ $0.source }) else {
             state.withLockedValue { $0.problem = "there is no source of keys" }
             return false
@@ -199,7 +217,6 @@ package final class Authenticator: Sendable {
                 if state.kids != kids { state.verified.removeAll() }
                 state.keys = collection
                 state.kids = kids
-                state.lastRefresh = .now
                 state.problem = kids.isEmpty ? "users has no keys" : nil
             }
             return !kids.isEmpty

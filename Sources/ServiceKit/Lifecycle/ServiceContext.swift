@@ -170,6 +170,9 @@ package final class ServiceContext: Sendable {
     }
 
     private func watchDependencies() {
+        health.add("access tokens") { [authenticator] in
+            .init(notes: authenticator.problem.map { ["can't be checked now: \($0)"] } ?? [])
+        }
         guard let zookeeper else { return }
         let membership = membership
         let servers = configuration.zookeeper ?? ""

@@ -31,6 +31,10 @@ package struct ServiceProcess: Service {
             throw ConfigurationError(
                 key: "ROOST_HTTP_PORT", message: "must be 0 (free ones): these roles need \(listeners) HTTP listeners")
         }
+        guard !configuration.rpcSecret.isEmpty || configuration.rpcHost.hasPrefix("127.") else {
+            throw ConfigurationError(
+                key: "ROOST_RPC_SECRET", message: "is needed when RPC is served beyond this machine")
+        }
         self.context = context
         self.types = types
     }

@@ -43,3 +43,7 @@ struct Stage: Service {
         }
     }
 }
+
+extension Stage: CustomStringConvertible {
+    var description: String { name }
+}
