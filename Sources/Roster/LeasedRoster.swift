@@ -53,22 +53,24 @@ package struct LeasedRoster: Sendable {
     private func change(_ update: RosterUpdate) async throws(RedisError) -> Outcome {
         let joined = update.joined.chunked(configuration.chunk)
         let left = update.left.chunked(configuration.chunk)
-        // All chunks but the last leave the revision as it is: a report that is cut short is made again, and entries
-        // that are there already change nothing.
+        // Between its chunks a change stands under a revision that no report builds on: one that is cut short is made
+        // good by a snapshot.
         let count = max(1, joined.count + left.count)
+        var base = "\(update.base)"
         for index in 0..<count {
+            let revision = index == count - 1 ? "\(update.revision)" : "\(update.base)...\(update.revision)/\(index)"
             let joins = index < joined.count ? joined[index] : []
             let leaves = index >= joined.count && index - joined.count < left.count ? left[index - joined.count] : []
             var arguments: [RedisArgument] = [
                 prefix, RedisArgument(update.node), incarnation(update),
                 RedisArgument(RosterCoding.epoch(update.epoch)),
-                RedisArgument(update.base), RedisArgument(index == count - 1 ? update.revision : update.base),
+                RedisArgument(base), RedisArgument(revision),
                 lease, memory, track, RedisArgument(joins.count),
             ]
             for entry in joins { append(entry, to: &arguments) }
             for handle in leaves { arguments.append(RedisArgument(handle)) }
             switch try await word(RosterScripts.change, arguments) {
-            case "ok": continue
+            case "ok": base = revision
             case "stale": return .stale
             case _: return .snapshotNeeded
             }
