@@ -242,13 +242,16 @@ let package = Package(
         tests(
             "UsersTests",
             [
-                "Users", "ServiceKit", "Protocol", "ChatModel", "RPC", "Postgres", "Redis", "TestServers",
-                nioConcurrency, logging,
+                "Users", "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", "Redis",
+                "TestServers", hummingbird, .product(name: "HummingbirdTesting", package: "hummingbird"), nioCore,
+                nioPosix, nioConcurrency, httpTypes, logging, crypto, jwt,
             ]),
         tests(
             "PresenceTests",
             [
-                "Sessions", "LastSeen", "Roster", "ServiceKit", "Protocol", "ChatModel", "RPC", "Redis", "TestServers",
+                "Sessions", "LastSeen", "Roster", "Cluster", "ServiceKit", "Protocol", "ChatModel", "RPC",
+                "RPCTransport",
+                nioPosix, "Redis", "TestServers",
                 nioConcurrency, logging,
             ]),
         tests(

@@ -63,6 +63,8 @@ package struct Login: Sendable {
 package struct Refresh: Sendable {
     package var token: String
 
+    package init(token: String) { self.token = token }
+
     package init(_ body: RequestFields) throws(Problem) {
         var fields = body
         token = fields.required("refresh_token") { text throws(AccountRules.Refusal) in text } ?? ""

@@ -86,12 +86,14 @@ package struct UsersRole: Role {
 }
 
 /// The keys and revocations of this process.
-private struct OwnKeys: AccessKeySource {
-    let service: AccountService
+package struct OwnKeys: AccessKeySource {
+    private let service: AccountService
 
-    func keys() async throws -> String { try service.issuer.keys().jwks }
+    package init(service: AccountService) { self.service = service }
 
-    func followRevocations(_ revoked: @escaping @Sendable ([Revocation]) -> Void) async throws {
+    package func keys() async throws -> String { try service.issuer.keys().jwks }
+
+    package func followRevocations(_ revoked: @escaping @Sendable ([Revocation]) -> Void) async throws {
         try await service.revocations.follow { entries in
             revoked(entries.map { Revocation(device: $0.device, endedAt: $0.at) })
         }
