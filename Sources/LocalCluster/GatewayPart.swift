@@ -3,7 +3,7 @@ import Glibc
 
 /// nginx, as the one door to the cluster.
 enum GatewayPart {
-    static let name = "gateway"
+    static let name = "nginx"
 
     static func definition(
         data: DataDirectory, programs: Programs, share: String, configuration: GatewayConfiguration, port: Int

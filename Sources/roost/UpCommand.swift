@@ -91,8 +91,8 @@ struct UpCommand: AsyncParsableCommand {
                 defer { group.cancelAll() }
                 try await group.next()
             }
-        } catch is CancellationError {
-            throw ExitCode(130)
+            // As shells have it for what Ctrl-C ends.
+            if !isReady.withLockedValue({ $0 }) { throw ExitCode(130) }
         } catch let error as LocalClusterError {
             Self.complain(error.message)
             throw ExitCode.failure

@@ -30,13 +30,13 @@ import Testing
         let pids = try await LocalCluster.withCluster(options) { cluster in
             let file = try ClusterFile.read(cluster.data.clusterFile)
             #expect(file == cluster.file)
-            #expect(file.processes.map(\.name).sorted() == ["gateway", "postgres", "redis", "zookeeper"])
+            #expect(file.processes.map(\.name).sorted() == ["nginx", "postgres", "redis", "zookeeper"])
             #expect(file.gateway == cluster.gateway)
             #expect(await Probe.zookeeper(address: file.zookeeper).complaint() == nil)
             #expect(await Probe.redis(address: file.redis).complaint() == nil)
 
             // Each is started again where it was, and cluster.json says so.
-            for name in ["redis", "postgres", "gateway", "zookeeper"] {
+            for name in ["redis", "postgres", "nginx", "zookeeper"] {
                 let before = try #require(file.process(named: name))
                 #expect(cluster.kill(name, SIGKILL))
                 try await cluster.untilRestarted(name, after: 1)
