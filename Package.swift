@@ -50,16 +50,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 }
 
 /// Files in a target's folder that the compiler has no use for.
-let exclusions: [String: [String]] = [
-    "Discovery": ["README.md"],
-    "Postgres": ["README.md"],
-    "Reactor": ["README.md"],
-    "Cluster": ["README.md"],
-    "LocalCluster": ["README.md"],
-    "Redis": ["README.md"],
-    "ServiceKit": ["README.md"],
-    "ZooKeeper": ["README.md"],
-]
+let exclusions: [String: [String]] = Dictionary(
+    uniqueKeysWithValues: [
+        "ChatNode", "Cluster", "Discovery", "LastSeen", "LocalCluster", "Messages", "Postgres", "Reactor", "Redis",
+        "Relay", "Roster", "ServiceKit", "Sessions", "Users", "WebSocketEdge", "ZooKeeper",
+    ].map { ($0, ["README.md"]) })
 
 let package = Package(
     name: "roost",
