@@ -111,15 +111,14 @@ private struct ChatMetricsExport: Sendable {
             ("roost_chat_frames_refused_total", "Frames refused, by reason."),
             ("roost_chat_closed_total", "Connections closed by the node, by reason."),
             ("roost_chat_acknowledgements_total", "Acknowledgements passed on, by outcome."),
-            ("roost_chat_ack_seconds_sum", "Seconds from a send to its ack, all together."),
-            ("roost_chat_ack_seconds_bucket", "Sends by the seconds to their ack, cumulative."),
+            ("roost_chat_ack_seconds", "Seconds from a send to its ack."),
         ] { registry.describe(name, help) }
     }
 
     /// What has been counted so far: totals, so that a scrape never sees one go back.
     func export(_ chat: ChatMetrics, _ edge: EdgeMetrics) {
         func set(_ name: String, _ value: UInt64, _ labels: [(String, String)] = []) {
-            registry.gauge(name, labels).set(Double(value))
+            registry.counter(name, labels).take(total: value)
         }
         registry.gauge("roost_chat_connections").set(Int64(edge.open))
         registry.gauge("roost_chat_sessions").set(Int64(chat.sessions))
@@ -148,12 +147,7 @@ private struct ChatMetricsExport: Sendable {
         set("roost_chat_closed_total", chat.expelled, [("reason", "expelled")])
         set("roost_chat_acknowledgements_total", chat.acknowledged, [("outcome", "taken")])
         set("roost_chat_acknowledgements_total", chat.acknowledgeFailures, [("outcome", "failed")])
-        var sum: UInt64 = 0
-        for (index, count) in chat.latency.enumerated() {
-            sum += count
-            let bound = index < ChatMetrics.latencyBounds.count ? "\(ChatMetrics.latencyBounds[index])" : "+Inf"
-            set("roost_chat_ack_seconds_bucket", sum, [("le", bound)])
-        }
-        registry.gauge("roost_chat_ack_seconds_sum").set(chat.latencySum)
+        registry.histogram("roost_chat_ack_seconds", buckets: ChatMetrics.latencyBounds)
+            .take(counts: chat.latency, sum: chat.latencySum)
     }
 }

@@ -140,6 +140,9 @@ package final class CounterSeries: MetricSeries, CounterHandler, FloatingPointCo
         fraction.withLockedValue { $0 = 0 }
     }
 
+    /// Takes what someone else has counted so far.
+    package func take(total: UInt64) { whole.store(Int64(clamping: total), ordering: .relaxed) }
+
     package var value: Double { Double(whole.load(ordering: .relaxed)) + fraction.withLockedValue { $0 } }
 
     func render(_ name: String, _ labels: [MetricsRegistry.SeriesKey.Label], into text: inout PrometheusText) {
@@ -204,6 +207,12 @@ package final class HistogramSeries: MetricSeries, RecorderHandler, TimerHandler
             state.counts[bucket] += 1
             state.sum += value
         }
+    }
+
+    /// Takes what someone else has counted so far in the same buckets, the last one being what is above all bounds.
+    package func take(counts: [UInt64], sum: Double) {
+        precondition(counts.count == bounds.count + 1)
+        state.withLockedValue { $0 = State(counts: counts, sum: sum) }
     }
 
     package func observe(_ duration: Duration) { observe(duration.milliseconds / 1000) }
