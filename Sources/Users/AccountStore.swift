@@ -4,8 +4,23 @@ package import Postgres
 /// Accounts and devices in PostgreSQL. Each call is one round trip and one transaction. Times are Unix milliseconds.
 package struct AccountStore: Sendable {
     private let pool: PostgresPool
+    /// For a call, waiting for a connection included: while PostgreSQL is away a client hears of it this soon.
+    private let timeout: Duration
 
-    package init(pool: PostgresPool) { self.pool = pool }
+    package init(pool: PostgresPool, timeout: Duration = .seconds(3)) {
+        self.pool = pool
+        self.timeout = timeout
+    }
+
+    private func query(
+        _ statement: Statement, _ parameters: [PostgresValue]
+    ) async throws(PostgresError) -> PostgresResult {
+        try await pool.query(statement, parameters, timeout: timeout)
+    }
+
+    private func pipeline(_ steps: [PostgresPool.Step]) async throws(PostgresError) -> [PostgresResult] {
+        try await pool.pipeline(steps, timeout: timeout)
+    }
 
     /// Columns of `Account`, in the order that `account(_:from:)` reads them.
     private static let columns = """
@@ -25,7 +40,7 @@ package struct AccountStore: Sendable {
 
     /// Which of the two is taken.
     package func taken(username: String, email: String) async throws(PostgresError) -> (username: Bool, email: Bool) {
-        let result = try await pool.query(
+        let result = try await query(
             """
             SELECT EXISTS (SELECT FROM users.accounts WHERE username = $1),
                    EXISTS (SELECT FROM users.accounts WHERE email_key = $2)
@@ -41,7 +56,7 @@ package struct AccountStore: Sendable {
         _ account: Account, password: String, device: Device, family: Int64
     ) async throws(PostgresError) {
         let keys = AccountRules.searchKeys(username: account.username, displayName: account.displayName)
-        _ = try await pool.pipeline([
+        _ = try await pipeline([
             (
                 """
                 INSERT INTO users.accounts (id, username, email, email_key, password, display_name, about,
@@ -79,7 +94,7 @@ package struct AccountStore: Sendable {
     /// The account that a login names (a user name or an e-mail address, folded), and its password's hash.
     package func find(login: String) async throws(PostgresError) -> (account: Account, password: String)? {
         let column = login.utf8.contains(UInt8(ascii: "@")) ? "email_key" : "username"
-        let result = try await pool.query(
+        let result = try await query(
             "SELECT \(Self.columns), a.password FROM users.accounts a WHERE a.\(column) = $1", [.text(login)])
         guard let row = result.rows.first else { return nil }
         return (try Self.account(row), try row.text(9))
@@ -87,7 +102,7 @@ package struct AccountStore: Sendable {
 
     /// An account by its id, and its password's hash.
     package func find(_ id: UserID) async throws(PostgresError) -> (account: Account, password: String)? {
-        let result = try await pool.query(
+        let result = try await query(
             "SELECT \(Self.columns), a.password FROM users.accounts a WHERE a.id = $1", [.int8(id.column)])
         guard let row = result.rows.first else { return nil }
         return (try Self.account(row), try row.text(9))
@@ -96,7 +111,7 @@ package struct AccountStore: Sendable {
     /// Those that exist, in no order.
     package func accounts(_ ids: [UserID]) async throws(PostgresError) -> [Account] {
         guard !ids.isEmpty else { return [] }
-        let result = try await pool.query(
+        let result = try await query(
             "SELECT \(Self.columns) FROM users.accounts a WHERE a.id = any($1::int8[])",
             [.int8Array(ids.map(\.column))])
         var accounts: [Account] = []
@@ -134,11 +149,11 @@ package struct AccountStore: Sendable {
             ]
         )
         guard let displayName = changes.displayName else {
-            return try await first(try await pool.query(update.statement, update.parameters))
+            return try await first(try await query(update.statement, update.parameters))
         }
         // The user name is a search key as well, and not known here: it is the key that stays.
         let keys = AccountRules.searchKeys(username: "", displayName: displayName).subtracting([""])
-        let results = try await pool.pipeline([
+        let results = try await pipeline([
             update,
             (
                 """
@@ -165,7 +180,7 @@ package struct AccountStore: Sendable {
     package func setPassword(_ id: UserID, from old: String, to new: String, now: Int64) async throws(PostgresError)
         -> Bool
     {
-        let result = try await pool.query(
+        let result = try await query(
             "UPDATE users.accounts SET password = $3, updated_at = $4 WHERE id = $1 AND password = $2",
             [.int8(id.column), .text(old), .text(new), .timestamp(milliseconds: now)])
         return result.affected > 0
@@ -186,7 +201,7 @@ package struct AccountStore: Sendable {
     package func search(
         _ prefix: String, after position: SearchPosition?, limit: Int
     ) async throws(PostgresError) -> [(account: Account, position: SearchPosition)] {
-        let result = try await pool.query(
+        let result = try await query(
             """
             SELECT \(Self.columns), n.key FROM users.names n JOIN users.accounts a ON a.id = n.account
             WHERE n.key >= $1 AND n.key < $2 AND (n.key, n.account) > ($3, $4)
@@ -212,14 +227,14 @@ package struct AccountStore: Sendable {
     ///
     /// - Throws: a unique violation when there is one with this id.
     package func add(_ device: Device, to account: UserID, family: Int64) async throws(PostgresError) {
-        _ = try await pool.query(Self.insertDevice, Self.values(of: device, account: account, family: family))
+        _ = try await query(Self.insertDevice, Self.values(of: device, account: account, family: family))
     }
 
     /// Begins a new session of a device that the account has or had; nil where it has none such.
     package func resume(
         _ device: DeviceID, of account: UserID, name: String?, family: Int64, now: Int64
     ) async throws(PostgresError) -> Device? {
-        let result = try await pool.query(
+        let result = try await query(
             """
             UPDATE users.devices SET family = $3, generation = 1, name = coalesce($4, name), last_used_at = $5,
                 revoked_at = NULL
@@ -242,7 +257,7 @@ package struct AccountStore: Sendable {
     package func session(
         _ device: DeviceID
     ) async throws(PostgresError) -> (account: Account, device: Device, session: Rotation.Session)? {
-        let result = try await pool.query(
+        let result = try await query(
             """
             SELECT \(Self.columns), d.id, d.name, d.created_at, d.last_used_at, d.family, d.generation,
                 d.revoked_at IS NOT NULL
@@ -262,7 +277,7 @@ package struct AccountStore: Sendable {
     package func rotate(_ device: DeviceID, family: Int64, generation: Int64, now: Int64) async throws(PostgresError)
         -> Bool
     {
-        let result = try await pool.query(
+        let result = try await query(
             """
             UPDATE users.devices SET generation = generation + 1, last_used_at = $4
             WHERE id = $1 AND family = $2 AND generation = $3 AND revoked_at IS NULL
@@ -273,7 +288,7 @@ package struct AccountStore: Sendable {
 
     /// An account's devices that are logged in, in the order of their ids.
     package func devices(of account: UserID, after: DeviceID?, limit: Int) async throws(PostgresError) -> [Device] {
-        let result = try await pool.query(
+        let result = try await query(
             """
             SELECT id, name, created_at, last_used_at FROM users.devices
             WHERE account = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id LIMIT $3
@@ -300,7 +315,7 @@ package struct AccountStore: Sendable {
             case .one(let device): ("id = $2", device)
             case .allBut(let device): ("id <> $2", device)
             }
-        let result = try await pool.query(
+        let result = try await query(
             """
             WITH ended AS (
                 UPDATE users.devices SET revoked_at = $3
@@ -316,7 +331,7 @@ package struct AccountStore: Sendable {
 
     /// The devices that were logged out since, oldest first.
     package func revocations(since: Int64) async throws(PostgresError) -> [(device: DeviceID, at: Int64)] {
-        let result = try await pool.query(
+        let result = try await query(
             "SELECT device, revoked_at FROM users.revocations WHERE revoked_at > $1 ORDER BY revoked_at",
             [.timestamp(milliseconds: since)])
         var revocations: [(device: DeviceID, at: Int64)] = []
@@ -328,7 +343,7 @@ package struct AccountStore: Sendable {
 
     /// Forgets revocations that no living token is older than.
     package func forgetRevocations(before: Int64) async throws(PostgresError) {
-        _ = try await pool.query(
+        _ = try await query(
             "DELETE FROM users.revocations WHERE revoked_at < $1", [.timestamp(milliseconds: before)])
     }
 }
