@@ -176,7 +176,8 @@ let package = Package(
             dependencies: [
                 "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
                 "LocalCluster",
-                "Client", "ZooKeeper", "Cluster", argumentParser, configuration, lifecycle, unixSignals, logging,
+                "Client", "ZooKeeper", "Cluster", "Protocol", "RPC", "RPCTransport", argumentParser, configuration,
+                lifecycle, unixSignals, logging, protobuf,
                 metrics, histogram, nioPosix, nioCore, nioConcurrency,
             ], swiftSettings: settings),
         library("RPCCodeGen"),

@@ -223,13 +223,15 @@ final class ServerConnection: Sendable {
         }
     }
 
-    /// Bytes have come: what is answered to them is flushed together by `readComplete`.
-    func readBegins() {
+    /// Bytes have come: what is answered to them is flushed together by `readComplete`. Gives the time that counts for
+    /// all of them.
+    func readBegins() -> UInt64 {
         let now = NIODeadline.now().uptimeNanoseconds
         state.withLockedValue { state in
             state.liveness.sawLife(now: now)
             _ = state.outbox.schedule()
         }
+        return now
     }
 
     /// Starts the handlers of the calls that came.
@@ -241,8 +243,7 @@ final class ServerConnection: Sendable {
         runner?.resume()
     }
 
-    func receive(_ frame: Frame) throws(ProtocolViolation) {
-        let now = NIODeadline.now().uptimeNanoseconds
+    func receive(_ frame: Frame, now: UInt64) throws(ProtocolViolation) {
         let result = state.withLockedValue { state -> Result<ServerConnectionStateMachine.Action, ProtocolViolation> in
             do throws(ProtocolViolation) {
                 let action = try state.machine.receive(frame, now: now)

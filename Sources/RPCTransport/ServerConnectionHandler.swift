@@ -18,10 +18,10 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        connection.readBegins()
+        let now = connection.readBegins()
         do throws(ProtocolViolation) {
             try accumulator.feed(unwrapInboundIn(data), maxBody: { connection.maxBody }) {
-                frame throws(ProtocolViolation) in try connection.receive(frame)
+                frame throws(ProtocolViolation) in try connection.receive(frame, now: now)
             }
         } catch {
             connection.reject(error.reason)
