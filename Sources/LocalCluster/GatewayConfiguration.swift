@@ -42,7 +42,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
     /// - Throws: When the template has a placeholder without a value, or lacks one.
     package func render(_ template: String) throws(LocalClusterError) -> String {
         for value in values.values where value.contains(where: { $0 == "\"" || $0 == "\n" || $0 == "$" }) {
-            throw LocalClusterError(.configuration, "nginx can't be told of \(value): it holds one of \" $ or a line feed")
+            throw LocalClusterError(
+                .configuration, "nginx can't be told of \(value): it holds one of \" $ or a line feed")
         }
         var text = template
         for (placeholder, value) in values {
@@ -53,7 +54,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
         }
         if let unknown = text.firstRange(of: "@@") {
             throw LocalClusterError(
-                .configuration, "the gateway's template has an unknown placeholder: \(text[unknown.lowerBound...].prefix(20))"
+                .configuration,
+                "the gateway's template has an unknown placeholder: \(text[unknown.lowerBound...].prefix(20))"
             )
         }
         return text

@@ -22,7 +22,9 @@ package enum Probe: Sendable, Equatable {
                 let answer = try await exchange(address, Array(request.utf8), timeout) { _ in false }
                 return Self.complaint(inHTTP: answer)
             case .redis(let address):
-                let answer = try await exchange(address, Array("PING\r\n".utf8), timeout) { $0.last == UInt8(ascii: "\n") }
+                let answer = try await exchange(address, Array("PING\r\n".utf8), timeout) {
+                    $0.last == UInt8(ascii: "\n")
+                }
                 return answer.starts(with: "+PONG".utf8) ? nil : String(decoding: answer, as: UTF8.self)
             case .zookeeper(let address):
                 let answer = try await exchange(address, Array("srvr".utf8), timeout) { _ in false }

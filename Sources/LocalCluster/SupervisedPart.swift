@@ -123,7 +123,8 @@ final class SupervisedPart: Sendable {
             defer { try? log.close() }
             let outcome = try await Subprocess.run(
                 .path(FilePath(definition.command[0])), arguments: Arguments(Array(definition.command.dropFirst())),
-                environment: .inherit.updating(environment.reduce(into: [:]) { $0[.init(stringLiteral: $1.key)] = $1.value }),
+                environment: .inherit.updating(
+                    environment.reduce(into: [:]) { $0[.init(stringLiteral: $1.key)] = $1.value }),
                 workingDirectory: FilePath(definition.directory), platformOptions: options,
                 input: .none, output: .fileDescriptor(log, closeAfterSpawningProcess: false), error: .combinedWithOutput
             ) { execution in

@@ -140,7 +140,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ["--port", "70000"], ["--port", "x"], ["--chat-nodes", "0"], ["--config", "/nowhere/roost.json"], ["--nonsense"],
+        ["--port", "70000"], ["--port", "x"], ["--chat-nodes", "0"], ["--config", "/nowhere/roost.json"],
+        ["--nonsense"],
     ])
     func refusesOptionsThatMakeNoSense(_ options: [String]) async throws {
         let outcome = try await RoostProgram.run(["up", "--data-dir", "/nonexistent/x"] + options)

@@ -61,8 +61,12 @@ import Testing
         try withTemporaryFolder { folder in
             try file.write(folder + "/cluster.json")
             #expect(try ClusterFile.read(folder + "/cluster.json") == file)
-            let object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: folder + "/cluster.json")))
-            #expect((object as? [String: Any])?.keys.sorted() == ["admin_token", "gateway", "postgres", "processes", "redis", "zookeeper"])
+            let object = try JSONSerialization.jsonObject(
+                with: Data(contentsOf: URL(fileURLWithPath: folder + "/cluster.json")))
+            #expect(
+                (object as? [String: Any])?.keys.sorted() == [
+                    "admin_token", "gateway", "postgres", "processes", "redis", "zookeeper",
+                ])
         }
     }
 

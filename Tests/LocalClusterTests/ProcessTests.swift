@@ -26,7 +26,9 @@ import Testing
     let record = ProcessRecord(
         name: "gateway", pid: 100, started: 5000, boot: "b", run: "r", stopSignal: 15, directory: "/d/state/gateway")
 
-    func survivors(_ entries: [ProcessTable.Entry], boot: String = "b", in folder: String? = "/d/state/gateway") -> [Int32] {
+    func survivors(_ entries: [ProcessTable.Entry], boot: String = "b", in folder: String? = "/d/state/gateway")
+        -> [Int32]
+    {
         record.survivors(among: entries, boot: boot, directoryOf: { _ in folder }).map(\.pid)
     }
 
