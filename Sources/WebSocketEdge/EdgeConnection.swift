@@ -25,6 +25,9 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
     private var unanswered: UInt8 = 0
     /// Whether a close handshake is on because the peer asked for it, so that the server ends the connection.
     private var closeAfterFlush = false
+    /// Whether the peer broke the protocol: what it still sends is read, so that the kernel does not answer it with a reset,
+    /// which would take the close frame with it, and dropped.
+    private var isDeaf = false
     package private(set) var subprotocol = Subprotocol.json
 
     private let loop: EdgeLoop
@@ -212,16 +215,14 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
     // MARK: Frames
 
     private func readFrames(_ buffer: inout ByteBuffer) {
+        guard !isDeaf else { return buffer.moveReaderIndex(to: buffer.writerIndex) }
         do throws(WebSocketViolation) {
             while phase == .open || phase == .closing, try readFrame(&buffer) {}
         } catch {
             loop.count { $0.violations += 1 }
             buffer.moveReaderIndex(to: buffer.writerIndex)
-            if phase == .open {
-                close(error.code, error.reason)
-            } else {
-                cut()
-            }
+            close(error.code, error.reason)
+            isDeaf = true
             return
         }
         // Whoever closed does not want to hear anything but the answer, and that may be behind a half frame.
@@ -333,6 +334,8 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
         guard let context else { return }
         guard closeAfterFlush else {
             context.flush()
+            // The peer sees the end after the close frame, and ends the connection itself.
+            if isDeaf { context.close(mode: .output, promise: nil) }
             return
         }
         let bound = NIOLoopBound(context, eventLoop: eventLoop)

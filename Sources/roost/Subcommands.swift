@@ -10,5 +10,6 @@ enum RoostProgram {
         UpCommand.self,
         GuardCommand.self,
         StatusCommand.self,
+        BenchCommand.self,
     ]
 }

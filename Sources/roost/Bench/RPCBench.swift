@@ -1,146 +1,155 @@
-import Glibc
+import ArgumentParser
+import Foundation
+import Histogram
 import Logging
-import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Protocol
 import RPC
 import RPCTransport
-import SwiftProtobuf
 
-/// What a run of calls came to.
-struct RPCBenchReport: Sendable {
-    var name: String
-    var callers: Int
-    var calls: Int
-    var seconds: Double
-    /// Microseconds.
-    var p50: Double
-    var p99: Double
-    /// Processor time of both sides together, in microseconds a call.
-    var cpu: Double
+/// Calls between two processes over one connection.
+struct RPCBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rpc",
+        abstract: "RPC calls a second and their latency: callers share one connection to another process.")
 
-    var line: String {
-        let rate = Int(Double(calls) / max(seconds, 0.001))
-        return "\(name), \(callers) callers: \(rate) calls/s, p50 \(p50) us, p99 \(p99) us, CPU \(cpu) us a call"
-    }
-}
+    @Option(help: "Callers at once.") var callers = 64
+    @Option(name: .shortAndLong, help: "Seconds measured.") var seconds = 5
+    @Option(help: .hidden) var serve: String?
 
-/// Measures calls on one connection between two event loops of this process.
-/// - Parameters:
-///   - callers: each makes its next call when it has the answer to the last.
-///   - suspending: the handler suspends once, as one that waits for a store does.
-func runRPCBench(callers: Int, seconds: Int, suspending: Bool = false) async throws -> [RPCBenchReport] {
-    let servers = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let clients = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let logger = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
-    let security = RPCSecurity.sharedKey("bench")
-    let server = RPCServer(
-        configuration: RPCServerConfiguration(identity: RPCIdentity(role: "messages", id: "1"), security: security),
-        services: [MessagesRegistration(Answering(suspending: suspending))], eventLoopGroup: servers, logger: logger)
-    let pool = RPCPool(
-        role: "messages",
-        configuration: RPCPoolConfiguration(identity: RPCIdentity(role: "bench", id: "1"), security: security),
-        eventLoopGroup: clients, logger: logger)
-    var reports: [RPCBenchReport] = []
-    try await withThrowingTaskGroup(of: Void.self) { tasks in
-        tasks.addTask { try await server.run() }
-        pool.update([RPCPeer(id: "1", address: try await server.boundAddress(), epoch: 1)])
-        let stub = MessagesStub(pool)
-        _ = try await stub.send(request)
-        reports.append(try await measure("tasks", callers) { try await callInTasks(stub, callers, seconds) })
-        reports.append(
-            try await measure("callbacks", callers) { try await callBack(stub, callers, seconds, clients.next()) })
-        pool.close()
-        tasks.cancelAll()
-        try await tasks.waitForAll()
-    }
-    try await servers.shutdownGracefully()
-    try await clients.shutdownGracefully()
-    return reports
-}
-
-private let request = MessagesSendRequest.with {
-    $0.user = 1
-    $0.device = 2
-    $0.conversation = 3
-    $0.clientID = "0123456789abcdef"
-    $0.body.text = "hello, a small chat message"
-}
-
-private struct Answering: MessagesService {
-    let suspending: Bool
-
-    func send(_ request: MessagesSendRequest, context: RPCContext) async throws -> MessagesSendResponse {
-        if suspending { await Task.yield() }
-        return .with {
-            $0.conversation = request.conversation
-            $0.seq = request.user
+    func run() async throws {
+        if serve != nil { return try await Self.server() }
+        let server = Process()
+        server.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        server.arguments = ["bench", "rpc", "--serve", "yes"]
+        let output = Pipe()
+        server.standardOutput = output
+        try server.run()
+        defer { server.terminate() }
+        guard let line = String(data: output.fileHandleForReading.availableData, encoding: .utf8), !line.isEmpty else {
+            throw BenchFailure("the serving process did not say where it listens")
         }
+        let address = line.trimmingCharacters(in: .whitespacesAndNewlines)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let pool = RPCPool(
+            role: "bench",
+            configuration: RPCPoolConfiguration(
+                identity: RPCIdentity(role: "bench", id: "client"), security: .sharedKey("bench")),
+            eventLoopGroup: group, logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+        pool.update([RPCPeer(id: "server", address: address, epoch: 1)])
+        let stub = DiscoveryStub(pool)
+        let (callers, seconds, pid) = (callers, seconds, server.processIdentifier)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await pool.run() }
+            _ = try await stub.pick(Self.request)
+            for count in Set([1, callers]).sorted() {
+                try await Self.measure(stub, callers: count, seconds: seconds, loop: group.next(), server: pid)
+            }
+            tasks.cancelAll()
+        }
+        try await group.shutdownGracefully()
     }
-}
 
-/// Every caller is a task.
-private func callInTasks(_ stub: MessagesStub, _ callers: Int, _ seconds: Int) async throws -> [UInt32] {
-    let end = NIODeadline.now() + .seconds(Int64(seconds))
-    return try await withThrowingTaskGroup(of: [UInt32].self) { tasks in
-        for _ in 0..<callers {
-            tasks.addTask {
-                var taken: [UInt32] = []
-                var before = NIODeadline.now()
-                while before < end {
-                    _ = try await stub.send(request)
-                    let now = NIODeadline.now()
-                    taken.append(UInt32(clamping: (now - before).nanoseconds))
-                    before = now
+    private static let request = {
+        var request = DiscoveryPickRequest()
+        request.exclude = ["hello, a small chat message"]
+        return request
+    }()
+
+    private static func measure(
+        _ stub: DiscoveryStub, callers: Int, seconds: Int, loop: any EventLoop, server: Int32
+    ) async throws {
+        let used = (cpu(getpid()), cpu(server))
+        let start = ContinuousClock.now
+        let results = try await withThrowingTaskGroup(of: Histogram<UInt32>.self) { tasks in
+            for _ in 0..<callers {
+                tasks.addTask { try await Caller(stub: stub, loop: loop, until: start + .seconds(seconds)).run() }
+            }
+            var results: [Histogram<UInt32>] = []
+            for try await result in tasks { results.append(result) }
+            return results
+        }
+        let elapsed = (ContinuousClock.now - start).seconds
+        var all = results[0]
+        for result in results.dropFirst() {
+            for bucket in result.recordedValues() { all.record(bucket.value, count: bucket.count) }
+        }
+        let calls = Double(all.totalCount)
+        func micros(_ percentile: Double) -> String { (Double(all.valueAtPercentile(percentile)) / 1000).formatted(1) }
+        print(
+            "callers \(callers): \(Int(calls / elapsed)) calls/s, p50 \(micros(50)) us, p99 \(micros(99)) us, "
+                + "CPU a call: client \(((cpu(getpid()) - used.0) / calls * 1e6).formatted(2)) us, "
+                + "server \(((cpu(server) - used.1) / calls * 1e6).formatted(2)) us")
+    }
+
+    /// One caller: a call, and when it is answered the next, all on the connection's loop.
+    private final class Caller: Sendable {
+        private let stub: DiscoveryStub
+        private let loop: any EventLoop
+        private let end: ContinuousClock.Instant
+        private let histogram: NIOLoopBound<Box>
+        private let done: EventLoopPromise<Histogram<UInt32>>
+
+        final class Box {
+            var histogram = Histogram<UInt32>(
+                highestTrackableValue: 10_000_000_000, numberOfSignificantValueDigits: .three)
+        }
+
+        init(stub: DiscoveryStub, loop: any EventLoop, until end: ContinuousClock.Instant) async throws {
+            (self.stub, self.loop, self.end) = (stub, loop, end)
+            histogram = try await loop.submit { NIOLoopBound(Box(), eventLoop: loop) }.get()
+            done = loop.makePromise()
+        }
+
+        func run() async throws -> Histogram<UInt32> {
+            loop.execute { self.next() }
+            return try await done.futureResult.get()
+        }
+
+        private func next() {
+            let start = ContinuousClock.now
+            stub.pick(RPCBench.request, on: loop) { result in
+                let now = ContinuousClock.now
+                switch result {
+                case .success: self.histogram.value.histogram.record(UInt64((now - start).seconds * 1e9))
+                case .failure(let error): return self.done.fail(error)
                 }
-                return taken
+                if now < self.end { self.next() } else { self.done.succeed(self.histogram.value.histogram) }
             }
         }
-        return try await tasks.reduce(into: []) { $0 += $1 }
     }
-}
 
-/// Every caller is a chain of callbacks on the connection's own loop.
-private func callBack(
-    _ stub: MessagesStub, _ callers: Int, _ seconds: Int, _ loop: any EventLoop
-) async throws -> [UInt32] {
-    let end = NIODeadline.now() + .seconds(Int64(seconds))
-    let taken = NIOLockedValueBox<[UInt32]>([])
-    let chains = (0..<callers).map { _ in loop.makePromise(of: Void.self) }
-    @Sendable func call(_ promise: EventLoopPromise<Void>) {
-        let before = NIODeadline.now()
-        guard before < end else { return promise.succeed() }
-        stub.send(request, on: loop) { result in
-            if case .failure(let error) = result { return promise.fail(error) }
-            taken.withLockedValue { $0.append(UInt32(clamping: (NIODeadline.now() - before).nanoseconds)) }
-            call(promise)
+    private static func cpu(_ pid: Int32) -> Double {
+        ClusterProcesses.cpuSeconds(pid)
+    }
+
+    // The serving process
+
+    private static func server() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let server = RPCServer(
+            configuration: RPCServerConfiguration(
+                identity: RPCIdentity(role: "bench", id: "server"), security: .sharedKey("bench")),
+            services: [DiscoveryRegistration(Echo())], eventLoopGroup: group,
+            logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await server.run() }
+            // Not by print: its buffer would keep the line.
+            FileHandle.standardOutput.write(Data("\(try await server.boundAddress())\n".utf8))
+            try await tasks.waitForAll()
         }
     }
-    for promise in chains { loop.execute { call(promise) } }
-    for promise in chains { try await promise.futureResult.get() }
-    return taken.withLockedValue { $0 }
-}
 
-private func measure(
-    _ name: String, _ callers: Int, _ body: () async throws -> [UInt32]
-) async throws -> RPCBenchReport {
-    let cpuBefore = processorMicroseconds()
-    let before = NIODeadline.now()
-    let taken = try await body().sorted()
-    let seconds = Double((NIODeadline.now() - before).nanoseconds) / 1e9
-    let cpu = processorMicroseconds() - cpuBefore
-    func percentile(_ share: Double) -> Double {
-        taken.isEmpty ? 0 : Double(taken[min(taken.count - 1, Int(Double(taken.count) * share))] / 100) / 10
+    private struct Echo: DiscoveryService {
+        func pick(_ request: DiscoveryPickRequest, context: RPCContext) async throws -> DiscoveryPickResponse {
+            var response = DiscoveryPickResponse()
+            response.node.id = request.exclude.first ?? ""
+            return response
+        }
+
+        func nodes(_ request: DiscoveryNodesRequest, context: RPCContext) async throws -> DiscoveryNodesResponse {
+            DiscoveryNodesResponse()
+        }
     }
-    return RPCBenchReport(
-        name: name, callers: callers, calls: taken.count, seconds: seconds, p50: percentile(0.5),
-        p99: percentile(0.99), cpu: (cpu / Double(max(1, taken.count)) * 100).rounded() / 100)
-}
-
-/// Processor time that this process has used, in microseconds.
-private func processorMicroseconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-    return Double(time.tv_sec) * 1e6 + Double(time.tv_nsec) / 1e3
 }
