@@ -65,7 +65,8 @@ package final class WebSocketConnection: Sendable {
         try channel.pipeline.syncOperations.addHTTPClientHandlers(
             withClientUpgrade: (
                 upgraders: [upgrader],
-                completionHandler: { context in context.pipeline.removeHandler(name: UpgradeRequest.name, promise: nil) }
+                completionHandler: { context in context.pipeline.removeHandler(name: UpgradeRequest.name, promise: nil)
+                }
             ))
         try channel.pipeline.syncOperations.addHandler(request, name: UpgradeRequest.name)
     }

@@ -74,6 +74,36 @@ import Testing
         }
     }
 
+    @Test func whatEvenTheGuardCouldNotEndTheNextOneEnds() async throws {
+        try await Self.withFolder { folder in
+            let killed = try await Self.up(folder) { pid, _ in
+                let guards = try Self.processes(running: "guard", (folder as NSString).lastPathComponent)
+                #expect(guards.count == 1)
+                for guardPID in guards { kill(guardPID, SIGKILL) }
+                kill(pid, SIGKILL)
+            }
+            #expect(killed.status == .signaled(SIGKILL))
+            let left = try ClusterFile.read(folder + "/cluster.json")
+            #expect(left.processes.allSatisfy { isAlive($0.pid) })
+
+            let next = try await Self.up(folder) { pid, _ in
+                try await Self.expectGone(left)
+                kill(pid, SIGTERM)
+            }
+            #expect(next.lines.first?.hasPrefix("ended ") == true)
+            #expect(next.status == .exited(0))
+        }
+    }
+
+    /// Processes with both words among their arguments.
+    static func processes(running words: String...) throws -> [Int32] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }.filter { pid in
+            let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+            let arguments = data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            return words.allSatisfy { word in arguments.contains { $0.hasSuffix(word) } }
+        }
+    }
+
     @Test func twoSideBySide() async throws {
         try await Self.withFolder { one in
             try await Self.withFolder { other in

@@ -80,7 +80,7 @@ import Testing
 }
 
 func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
-    let path = NSTemporaryDirectory() + "/roost-test-" + UUID().uuidString.prefix(8)
+    let path = NSTemporaryDirectory() + "roost-test-" + UUID().uuidString.prefix(8)
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: path) }
     return try body(DataDirectory.absolute(path))

@@ -245,7 +245,7 @@ private func withGateway(
                 return .init(status: 204, headers: [("X-Upstream", isSecond ? other.address : firstChoice)])
             }
             try await StubServer.with(answering: route) { discovery in
-                let directory = NSTemporaryDirectory() + "/roost-test-" + UUID().uuidString.prefix(8)
+                let directory = NSTemporaryDirectory() + "roost-test-" + UUID().uuidString.prefix(8)
                 defer { try? FileManager.default.removeItem(atPath: directory) }
                 let data = try DataDirectory(path: directory)
                 let port = try ports.take()

@@ -13,7 +13,7 @@ import Testing
         let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         let folder = URL(fileURLWithPath: program).deletingLastPathComponent().path(percentEncoded: false)
         var options = LocalClusterOptions(executable: DataDirectory.absolute(folder) + "/roost")
-        options.dataDirectory = NSTemporaryDirectory() + "/roost-test-" + UUID().uuidString.prefix(8)
+        options.dataDirectory = NSTemporaryDirectory() + "roost-test-" + UUID().uuidString.prefix(8)
         options.port = 0
         options.roles = []
         options.share = LocalClusterTests.repository

@@ -46,7 +46,7 @@ final class TestCluster: Sendable {
 
     /// A new name; who uses it makes the folder.
     static func temporaryFolder() -> String {
-        NSTemporaryDirectory() + "/roost-integration-" + UUID().uuidString.prefix(8)
+        NSTemporaryDirectory() + "roost-integration-" + UUID().uuidString.prefix(8)
     }
 
     var adminToken: String { local.file.adminToken }
