@@ -15,7 +15,7 @@ cases=""
 # stage: an empty project with our scripts, and a `swift` that answers as $1 says.
 stage() {
     rm -rf "$scratch/project"
-    mkdir -p "$scratch/project/infra" "$scratch/project/Tests" "$scratch/bin"
+    mkdir -p "$scratch/project/infra" "$scratch/project/Tests/ATests" "$scratch/bin"
     cp -r "$root/infra/scripts" "$scratch/project/infra/scripts"
     # shellcheck disable=SC2016 # it is the staged program that expands these
     {
@@ -62,6 +62,12 @@ case_fails_when_the_test_process_crashes() {
     # shellcheck disable=SC2016
     stage 'kill -SEGV $$'
     expect 1 "0 passed, 1 failed, 0 skipped" unit
+}
+case_a_crash_costs_one_target() {
+    # shellcheck disable=SC2016
+    stage '[[ $xml == *BTests.xml ]] && kill -SEGV $$'"; echo '$(suite "$good")' >\$xml"
+    mkdir "$scratch/project/Tests/BTests" "$scratch/project/Tests/CTests"
+    expect 1 "2 passed, 1 failed, 0 skipped" unit
 }
 case_fails_when_it_crashes_after_its_report() {
     stage "echo '$(suite "$good")' >\$xml; kill -SEGV \$\$"
