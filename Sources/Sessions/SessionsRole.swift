@@ -113,9 +113,14 @@ package struct SessionsRoutes: Sendable {
 
     @Sendable private func close(_ request: Request, _ context: RoostRequestContext) async throws -> Response {
         try context.requireAdmin()
-        guard let session = context.parameters.get("session").flatMap({ SessionID($0) }),
-            try await directory.close(session, code: Self.code, reason: "closed by an operator")
-        else { throw Problem.notFound("There is no such session.") }
+        let closed = try await close(session: context.parameters.get("session") ?? "")
+        guard closed else { throw Problem.notFound("There is no such session.") }
         return Response(status: .noContent)
+    }
+
+    // A function of its own, and no `try await` within a condition: Swift 6.3.1 crashes when it optimises that.
+    private func close(session text: String) async throws -> Bool {
+        guard let session = SessionID(text) else { return false }
+        return try await directory.close(session, code: Self.code, reason: "closed by an operator")
     }
 }
