@@ -31,7 +31,8 @@ enum BenchAccounts {
     }
 }
 
-/// One line on standard error that is written over while work goes on.
+/// One line on standard error that is written over while work goes on; nothing where that is no terminal.
 func progressLine(_ text: String, last: Bool = false) {
+    guard isatty(STDERR_FILENO) == 1 else { return }
     FileHandle.standardError.write(Data("\r\u{1B}[K\(text)\(last ? "\n" : "")".utf8))
 }

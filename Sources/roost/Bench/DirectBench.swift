@@ -51,6 +51,7 @@ struct DirectBench: AsyncParsableCommand {
         let start = ContinuousClock.now
         var before = cluster.usage()
         var sent = 0
+        var second = 0
         let total = (warmup + seconds) * rate
         while sent < total {
             let elapsed = (ContinuousClock.now - start).seconds
@@ -66,7 +67,10 @@ struct DirectBench: AsyncParsableCommand {
                 connections[sender].send(ref: ref, to: receiver.user, conversation: nil, body: body)
                 sent += 1
             }
-            if sent % rate < 50 { progressLine("sent \(sent) of \(total)") }
+            if sent / rate > second {
+                second = sent / rate
+                progressLine("sent \(sent) of \(total)")
+            }
             try await Task.sleep(for: .milliseconds(1))
         }
         let after = cluster.usage()
