@@ -189,10 +189,17 @@ extension ChatNode: ChatService {
 
     package func close(_ request: ChatCloseRequest, context: RPCContext) async throws -> ChatCloseResponse {
         var response = ChatCloseResponse()
-        if case .handle = request.target, request.incarnation != incarnation { return response }
-        for shard in shards {
-            response.closed += try await shard.eventLoop.submit { shard.value.close(request) }.get()
-        }
+        response.closed = await close(request)
         return response
+    }
+
+    /// Closes connections; how many.
+    package func close(_ request: ChatCloseRequest) async -> UInt32 {
+        if case .handle = request.target, request.incarnation != incarnation { return 0 }
+        var closed: UInt32 = 0
+        for shard in shards {
+            closed += (try? await shard.eventLoop.submit { shard.value.close(request) }.get()) ?? 0
+        }
+        return closed
     }
 }

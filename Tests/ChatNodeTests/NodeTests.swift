@@ -1,0 +1,218 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import Protocol
+import SwiftProtobuf
+import Testing
+
+@testable import ChatNode
+
+/// swift-log has a type of that name too.
+typealias StoredEvent = LogEvent
+
+private func wait(
+    sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + .seconds(20)
+    while !condition(), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }
+    try #require(condition(), sourceLocation: sourceLocation)
+}
+
+@Suite(.timeLimit(.minutes(2))) struct NodeTests {
+    @Test(arguments: [1, 3]) func messagesReachEveryDeviceInOrder(_ loops: Int) async throws {
+        try await TestNode.with(loops: loops) { node in
+            let alice = try await TestClient.connect(node, user: 1, device: 11)
+            let phone = try await TestClient.connect(node, user: 1, device: 12, protobuf: true)
+            let bob = try await TestClient.connect(node, user: 2, device: 21)
+            for client in [alice, phone, bob] { client.hello() }
+            try await wait { [alice, phone, bob].allSatisfy(\.isSynced) }
+            #expect(alice.welcome?.resumed == true)
+            #expect(alice.welcome?.heartbeatS == 25)
+            #expect(alice.welcome?.user == "1" && alice.welcome?.device == "11" && alice.welcome?.node == "chat-1")
+            for number in 1...40 { alice.say(number % 7 == 0 ? "slow \(number)" : "\(number)", ref: "r\(number)") }
+            try await wait { [alice, phone, bob].allSatisfy { $0.events.count == 40 } && alice.acks.count == 40 }
+            #expect(alice.acks.map(\.ref) == (1...40).map { "r\($0)" })
+            #expect(alice.acks.map(\.seq) == Array(1...40))
+            for client in [alice, phone, bob] { #expect(client.events.map(\.seq) == Array(1...40)) }
+            #expect(phone.events.first?.clientID == "r1")
+            #expect(bob.events.first?.clientID == "")
+            alice.say("again", ref: "again", clientID: "r1")
+            try await wait { alice.acks.count == 41 }
+            #expect(alice.acks.last?.duplicate == true && alice.acks.last?.seq == 1)
+            #expect(await node.node.metrics().chat.sends == 41)
+        }
+    }
+
+    @Test func whatWasMissedComesFirstAndAcknowledgedNotAgain() async throws {
+        try await TestNode.with { node in
+            for number in 1...200 { _ = node.services.append(sender: 9, text: "\(number)", clientID: "\(number)") }
+            let first = try await TestClient.connect(node, user: 1, device: 11)
+            first.hello()
+            try await wait { first.isSynced }
+            #expect(first.events.map(\.seq) == Array(1...200))
+            first.send(.received(.with { $0.cursors = ["1": 150, "77": 5] }))
+            first.send(
+                .read(
+                    .with {
+                        $0.conversation = "1"; $0.seq = 9999
+                    }))
+            try await wait { node.services.state.withLockedValue { $0.acknowledged[11]?.delivered } == 200 }
+            #expect(node.services.state.withLockedValue { $0.acknowledged[11]?.read } == 200)
+            let again = try await TestClient.connect(node, user: 1, device: 11)
+            again.hello()
+            try await wait { again.isSynced }
+            #expect(again.events.isEmpty)
+            let ahead = try await TestClient.connect(node, user: 1, device: 12)
+            ahead.hello(cursors: ["1": 5000, "x": 1, "4": 3])
+            try await wait { ahead.isSynced }
+            _ = node.services.append(sender: 9, text: "live", clientID: "live")
+            try await wait { ahead.events.map(\.seq) == [201] }
+        }
+    }
+
+    @Test func aLostPushIsReadFromTheLog() async throws {
+        try await TestNode.with { node in
+            let client = try await TestClient.connect(node, user: 1, device: 11)
+            client.hello()
+            try await wait { client.isSynced }
+            node.services.state.withLockedValue { $0.losesPushes = true }
+            for number in 1...5 { _ = node.services.append(sender: 9, text: "", clientID: "\(number)") }
+            node.services.state.withLockedValue { $0.losesPushes = false }
+            _ = node.services.append(sender: 9, text: "", clientID: "6")
+            try await wait { client.events.count == 6 }
+            #expect(client.events.map(\.seq) == Array(1...6))
+            #expect(await node.node.metrics().chat.gaps == 1)
+        }
+    }
+
+    @Test func whenServicesAreAwayClientsAreToldAndItHeals() async throws {
+        try await TestNode.with { node in
+            let client = try await TestClient.connect(node, user: 1, device: 11)
+            client.hello()
+            try await wait { client.isSynced }
+            node.services.state.withLockedValue { $0.isAway = true }
+            client.say("x", ref: "1")
+            client.say("y", ref: "2", conversation: "7")
+            try await wait { client.errors.count == 2 }
+            #expect(client.errors.allSatisfy { $0.code == "unavailable" && $0.retryAfterMs > 0 })
+            node.services.state.withLockedValue { $0.isAway = false }
+            client.say("x", ref: "3", clientID: "1")
+            client.say("y", ref: "4", conversation: "7")
+            try await wait { client.acks.count == 1 && client.errors.count == 3 }
+            #expect(client.errors.last?.code == "forbidden" && client.errors.last?.ref == "4")
+        }
+    }
+
+    @Test func framesAreAnsweredAsTheContractSays() async throws {
+        try await TestNode.with { node in
+            let client = try await TestClient.connect(node, user: 1, device: 11)
+            client.hello()
+            try await wait { client.isSynced }
+            client.send(text: #"{"type":"send","ref":"a","conversation":"1","client_id":"c","body":{}}"#)
+            client.send(text: #"{"type":"edit","ref":"b","conversation":"1","message":"1-1","body":{"text":"t"}}"#)
+            client.send(text: #"{"type":"react","ref":"c","conversation":"1","message":"2-1","emoji":"x"}"#)
+            client.send(text: #"{"type":"ping","ref":"p"}"#)
+            try await wait { client.frames.contains { $0.pong.ref == "p" } }
+            #expect(client.errors.map(\.ref) == ["a", "b", "c"])
+            #expect(client.errors.allSatisfy { $0.code == "invalid" })
+            #expect(client.errors[0].message.contains("body.text"))
+            #expect(client.errors[1].message == "not available yet")
+            client.send(text: "{")
+            client.send(text: #"{"type":"hello"}"#)
+            #expect(client.closeCode == nil)
+            client.send(text: #"{"type":"?"}"#)
+            try await wait { client.closeCode == 4400 }
+            #expect(client.errors.count == 6)
+        }
+    }
+
+    @Test func helloMustComeFirstAndInTime() async throws {
+        try await TestNode.with {
+            $0.helloTimeout = .milliseconds(300)
+        } _: { node in
+            let silent = try await TestClient.connect(node, user: 1, device: 11)
+            let early = try await TestClient.connect(node, user: 1, device: 12)
+            early.send(text: #"{"type":"ping"}"#)
+            try await wait { silent.closeCode == 4408 && early.closeCode == 4408 }
+            #expect(early.errors.count == 1)
+        }
+    }
+
+    @Test func floodingEnds() async throws {
+        try await TestNode.with {
+            $0.limits?.unitsPerSecond = 10
+            $0.limits?.unitBurst = 50
+            $0.limits?.flood = 20
+        } _: { node in
+            let client = try await TestClient.connect(node, user: 1, device: 11)
+            client.hello()
+            try await wait { client.isSynced }
+            for _ in 0..<100 { client.send(text: #"{"type":"ping"}"#) }
+            try await wait { client.closeCode == 4429 }
+            #expect(client.errors.allSatisfy { $0.code == "rate_limited" && $0.retryAfterMs > 0 })
+        }
+    }
+
+    @Test func presenceIsToldAndFollowed() async throws {
+        try await TestNode.with { node in
+            let client = try await TestClient.connect(node, user: 1, device: 11)
+            client.hello()
+            try await wait { client.isSynced }
+            client.send(.watch(.with { $0.users = ["1", "2", "99"] }))
+            func presences() -> [ClientPresence] {
+                client.frames.compactMap { if case .presence(let value) = $0.frame { value } else { nil } }
+            }
+            try await wait { presences().count >= 3 }
+            #expect(presences().first { $0.user == "1" }?.online == true)
+            #expect(presences().first { $0.user == "2" }?.online == false)
+            #expect(presences().first { $0.user == "99" }?.hasOnline == false)
+            try await wait { !node.services.state.withLockedValue(\.presences).isEmpty }
+            var page = LastSeenFollowPage()
+            for user in [2, 99, 5] as [UInt64] {
+                var presence = LastSeenPresence()
+                presence.user = user
+                presence.online = true
+                page.presences.append(presence)
+            }
+            for continuation in node.services.state.withLockedValue(\.presences) { continuation.yield(page) }
+            try await wait { presences().contains { $0.user == "2" && $0.online } }
+            #expect(!presences().contains { $0.user == "5" || $0.user == "99" && $0.online })
+        }
+    }
+
+    @Test func sessionsCanBeClosed() async throws {
+        try await TestNode.with { node in
+            let first = try await TestClient.connect(node, user: 1, device: 11)
+            let second = try await TestClient.connect(node, user: 1, device: 12)
+            first.hello()
+            second.hello()
+            try await wait { first.isSynced && second.isSynced }
+            var request = ChatCloseRequest()
+            request.device = 11
+            request.code = 4401
+            #expect(await node.node.close(request) == 1)
+            try await wait { first.closeCode == 4401 }
+            #expect(second.closeCode == nil)
+        }
+    }
+
+    @Test func shutdownSaysGoodbyeAndKeepsWhatWasAcknowledged() async throws {
+        var client: TestClient?
+        var services: FakeServices?
+        try await TestNode.with {
+            $0.acknowledgementDelay = .seconds(60)
+        } _: { node in
+            let connected = try await TestClient.connect(node, user: 1, device: 11)
+            _ = node.services.append(sender: 9, text: "", clientID: "1")
+            connected.hello()
+            try await wait { connected.isSynced }
+            connected.send(.received(.with { $0.cursors = ["1": 1] }))
+            connected.send(.ping(.init()))
+            try await wait { connected.frames.contains { if case .pong = $0.frame { true } else { false } } }
+            (client, services) = (connected, node.services)
+        }
+        let gone = try #require(client)
+        try await wait { gone.closeCode == 1001 }
+        #expect(gone.frames.contains { $0.goaway.reason == "shutdown" })
+        #expect(services?.state.withLockedValue { $0.acknowledged[11]?.delivered } == 1)
+    }
+}
