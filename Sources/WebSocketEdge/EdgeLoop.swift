@@ -62,6 +62,8 @@ package final class EdgeLoop {
     /// Deadlines of requests, then of close handshakes: each kind takes equally long, so they come due in order.
     private var requests: Deque<(due: NIODeadline, connection: EdgeConnection)> = []
     private var closes: Deque<(due: NIODeadline, connection: EdgeConnection)> = []
+    /// Connections whose close handshake is under way.
+    private var closing: [ObjectIdentifier: EdgeConnection] = [:]
     /// Connections above the high watermark.
     private var slow: [ObjectIdentifier: Slow] = [:]
     private var closedSinceTrim = 0
@@ -113,6 +115,7 @@ package final class EdgeLoop {
     }
 
     func closing(_ connection: EdgeConnection) {
+        closing[ObjectIdentifier(connection)] = connection
         closes.append((eventLoop.now + configuration.closeTimeout, connection))
     }
 
@@ -123,6 +126,7 @@ package final class EdgeLoop {
             closedSinceTrim += 1
         }
         slow[ObjectIdentifier(connection)] = nil
+        closing[ObjectIdentifier(connection)] = nil
     }
 
     func becameSlow(_ connection: EdgeConnection) {
@@ -178,20 +182,26 @@ package final class EdgeLoop {
         trim(now)
     }
 
-    /// Closes every connection, a few at a time so that the loop stays responsive; calls `done` when none is left.
-    func closeAll(_ code: CloseCode, _ reason: String, done: @escaping @Sendable () -> Void) {
+    /// Closes every connection, a few at a time so that the loop stays responsive; calls `done` when all are gone, or
+    /// have had `patience` to answer.
+    func closeAll(
+        _ code: CloseCode, _ reason: String, patience: TimeAmount, done: @escaping @Sendable () -> Void
+    ) {
         for connection in wheel.some(configuration.closesPerStep) {
             wheel.remove(connection)
             metrics.open -= 1
             closedSinceTrim += 1
             connection.close(code, reason)
         }
-        if wheel.count == 0 {
+        if wheel.count == 0, closing.isEmpty || patience <= .zero {
             done()
             return
         }
+        let left = wheel.count == 0 ? patience - .milliseconds(10) : patience
         let loop = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.scheduleTask(in: .milliseconds(10)) { loop.value.closeAll(code, reason, done: done) }
+        eventLoop.scheduleTask(in: .milliseconds(10)) {
+            loop.value.closeAll(code, reason, patience: left, done: done)
+        }
     }
 
     /// glibc keeps what mass disconnects freed; measured: nothing but this returns it.

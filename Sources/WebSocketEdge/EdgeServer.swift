@@ -121,7 +121,7 @@ package final class EdgeServer: Sendable {
         }
         await stopAccepting()
         await farewell()
-        await closeAll(.shutdown, "shutdown")
+        await closeAll(.shutdown, "shutdown", patience: .seconds(2))
         for loop in loops { try? await loop.eventLoop.submit { loop.value.stop() }.get() }
     }
 
@@ -160,11 +160,11 @@ package final class EdgeServer: Sendable {
         try? await channel?.close()
     }
 
-    /// Closes every WebSocket, paced. Returns when the close frames have been written.
-    package func closeAll(_ code: CloseCode, _ reason: String) async {
+    /// Closes every WebSocket, paced. Returns when all are gone, or have had `patience` to answer the last close frame.
+    package func closeAll(_ code: CloseCode, _ reason: String, patience: TimeAmount) async {
         for loop in loops {
             let promise = loop.eventLoop.makePromise(of: Void.self)
-            loop.eventLoop.execute { loop.value.closeAll(code, reason) { promise.succeed(()) } }
+            loop.eventLoop.execute { loop.value.closeAll(code, reason, patience: patience) { promise.succeed(()) } }
             try? await promise.futureResult.get()
         }
     }

@@ -106,7 +106,7 @@ private final class EchoSession: EdgeSession {
                 peers.append(peer)
             }
             for peer in peers { try await peer.wait { !$0.bytes.isEmpty } }
-            await server.closeAll(.drained, "bye")
+            await server.closeAll(.drained, "bye", patience: .zero)
             for peer in peers {
                 try await peer.wait { $0.bytes.suffix(7) == [0x88, 5, 0x03, 0xF4] + Array("bye".utf8) }
             }

@@ -19,6 +19,7 @@ package final class ChatNode: Sendable {
     /// Answers `/livez`, `/readyz`, `/metrics`.
     private let respond: @Sendable (String) async -> HTTPResponse?
     private let connected = NIOLockedValueBox(0)
+    /// Set once in `init`. The parts refer to the node as it does to them: a node lives as long as its process.
     private let parts = NIOLockedValueBox<Parts?>(nil)
 
     private struct Parts {
@@ -108,7 +109,6 @@ package final class ChatNode: Sendable {
     private func stop() async {
         roster.stop()
         for shard in shards { try? await shard.eventLoop.submit { shard.value.stop() }.get() }
-        parts.withLockedValue { $0 = nil }  // they refer to the node, and it to them
     }
 
     /// What has been counted so far.
