@@ -182,8 +182,8 @@ package final class EdgeLoop {
         trim(now)
     }
 
-    /// Closes every connection, a few at a time so that the loop stays responsive; calls `done` when all are gone, or
-    /// have had `patience` to answer.
+    /// Closes every connection, a few at a time so that the loop stays responsive; calls `done` when all are gone.
+    /// `patience`: how long those have to answer that are closed last; then they are cut.
     func closeAll(
         _ code: CloseCode, _ reason: String, patience: TimeAmount, done: @escaping @Sendable () -> Void
     ) {
@@ -194,6 +194,10 @@ package final class EdgeLoop {
             connection.close(code, reason)
         }
         if wheel.count == 0, closing.isEmpty || patience <= .zero {
+            for connection in closing.values {
+                connection.flush()
+                connection.cut()
+            }
             done()
             return
         }

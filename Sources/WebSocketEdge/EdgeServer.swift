@@ -160,7 +160,7 @@ package final class EdgeServer: Sendable {
         try? await channel?.close()
     }
 
-    /// Closes every WebSocket, paced. Returns when all are gone, or have had `patience` to answer the last close frame.
+    /// Closes every WebSocket, paced. Returns when all are gone: cut where they don't answer within `patience`.
     package func closeAll(_ code: CloseCode, _ reason: String, patience: TimeAmount) async {
         for loop in loops {
             let promise = loop.eventLoop.makePromise(of: Void.self)

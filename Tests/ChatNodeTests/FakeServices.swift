@@ -204,7 +204,8 @@ struct TestNode: Sendable {
         let services = FakeServices()
         let identity = RPCIdentity(role: "chat", id: "chat-1")
         let server = RPCServer(
-            configuration: RPCServerConfiguration(identity: identity, security: .sharedKey("key")),
+            configuration: RPCServerConfiguration(
+                identity: RPCIdentity(role: "all", id: "relay-1"), security: .sharedKey("key")),
             services: [
                 RelayRegistration(services), MessagesRegistration(services), UsersRegistration(services),
                 SessionsRegistration(services), LastSeenRegistration(services),

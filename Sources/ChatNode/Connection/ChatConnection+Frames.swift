@@ -77,12 +77,15 @@ extension ChatConnection {
     private func joined(_ claimed: [EventID]?) {
         guard phase == .joining else { return }
         phase = .joined
-        let connection = NIOLoopBound(self, eventLoop: shard.loop)
-        shard.loop.scheduleTask(in: shard.node.configuration.welcomeTimeout) { connection.value.welcomeTimedOut() }
+        shard.awaitsWelcome(self)
         carryOut(delivery.start(claiming: claimed))
     }
 
-    private func welcomeTimedOut() {
+    /// Whether nothing is awaited any more: it has been welcomed, or is gone.
+    var isSettled: Bool { isWelcomed || phase == .gone }
+
+    /// Nothing happens where it has been welcomed meanwhile.
+    func welcomeTimedOut() {
         guard phase == .joined, !isWelcomed else { return }
         refuse("unavailable", "the service is not available", retryAfter: 2000)
         edge.close(.overloaded, "the service is not available")

@@ -22,7 +22,9 @@ final class NodeShard {
     var readings: UInt64 = 0
     private(set) var connections: [UInt32: ChatConnection] = [:]
     private var lastHandle: UInt32 = 0
+    /// All hellos have equally long, and all first answers of the log: each queue is in order, and needs no timers.
     private var helloDeadlines: Deque<(due: NIODeadline, connection: ChatConnection)> = []
+    private var welcomeDeadlines: Deque<(due: NIODeadline, connection: ChatConnection)> = []
     private var acknowledgements = AcknowledgementBuffer()
     private var flushScheduled = false
     private var flushesOpen = 0
@@ -76,6 +78,11 @@ final class NodeShard {
         if helloDeadlines.first?.connection === connection { helloDeadlines.removeFirst() }
     }
 
+    /// The log's first answer is awaited.
+    func awaitsWelcome(_ connection: ChatConnection) {
+        welcomeDeadlines.append((loop.now + node.configuration.welcomeTimeout, connection))
+    }
+
     func remove(_ connection: ChatConnection, wasKnown: Bool) {
         connections[connection.handle] = nil
         node.countConnections(-1)
@@ -88,6 +95,10 @@ final class NodeShard {
         while let first = helloDeadlines.first, first.due <= now || first.connection.phase != .fresh {
             helloDeadlines.removeFirst()
             if first.connection.phase == .fresh { first.connection.edge.close(.timeout, "no hello") }
+        }
+        while let first = welcomeDeadlines.first, first.due <= now || first.connection.isSettled {
+            welcomeDeadlines.removeFirst()
+            first.connection.welcomeTimedOut()
         }
     }
 
