@@ -68,22 +68,28 @@ package enum TestEnvironment {
         _ = run(["rm", "-rf", path])
     }
 
-    /// A TCP port that is free now.
+    /// A TCP port that is free now, and below those that the kernel gives to outgoing connections (from 32768 on): one of
+    /// them could take it before a server does, or while the server is down.
     package static func freePort() throws(TestServerError) -> Int {
+        for _ in 0..<100 {
+            let port = UInt16.random(in: 10_000..<32_000)
+            if try isFree(port) { return Int(port) }
+        }
+        throw TestServerError("no free port below 32000")
+    }
+
+    private static func isFree(_ port: UInt16) throws(TestServerError) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw TestServerError("no socket: errno \(errno)") }
         defer { close(descriptor) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, length) == 0 ? getsockname(descriptor, address, &length) : -1
-            }
+        address.sin_port = port.bigEndian
+        let length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) == 0 }
         }
-        guard code == 0 else { throw TestServerError("no free port: errno \(errno)") }
-        return Int(UInt16(bigEndian: address.sin_port))
     }
 
     /// Runs a short program to its end; its exit status.

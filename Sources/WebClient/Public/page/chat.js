@@ -8,6 +8,8 @@ import { sidebar } from './sidebar.js';
 
 export function chat(roost) {
   const chats = new Chats(roost);
+  // The list comes over REST, so that it is there before, and without, a connection.
+  chats.reload().catch(() => {});
   const root = element('div', { className: 'chat' });
   const pane = conversationPane(roost, chats, { back: () => root.classList.remove('reading') });
   const list = sidebar(roost, chats, {

@@ -35,6 +35,14 @@ export class Socket {
     globalThis.document?.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') this.#hurry();
     });
+    // A page that was left may be kept for the way back, with its connection open and nobody there.
+    globalThis.addEventListener?.('pagehide', () => {
+      clearTimeout(this.#timer);
+      this.#drop(1000);
+    });
+    globalThis.addEventListener?.('pageshow', ({ persisted }) => {
+      if (persisted && this.#wanted) this.#open();
+    });
   }
 
   start() {
