@@ -16,18 +16,27 @@ import Testing
         try await withPool(configuration(server)) { pool in
             _ = try await pool.query("create table survivors (n bigint)")
             // Under way while the server dies: each fails exactly once (a continuation resumed twice would trap).
-            await withTaskGroup(of: PostgresError?.self) { group in
+            try await withThrowingTaskGroup(of: PostgresError?.self) { group in
                 for _ in 0..<12 {
                     group.addTask {
                         do throws(PostgresError) {
-                            _ = try await pool.query("select pg_sleep(20)", timeout: .seconds(2))
+                            _ = try await pool.query("select pg_sleep(20)", timeout: .seconds(20))
                             return nil
                         } catch { return error }
                     }
                 }
-                try? await Task.sleep(for: .milliseconds(150))
+                try await withPool(PostgresConfiguration(dsn: server.dsn, connections: 1)) { observer in
+                    try await eventually {
+                        let busy = try await observer.query(
+                            """
+                            select count(*) from pg_stat_activity
+                            where query like 'select pg_sleep(20%' and state = 'active'
+                            """)
+                        return try busy.rows[0].int8(0) == 3
+                    }
+                }
                 await server.kill()
-                let errors = await group.reduce(into: [PostgresError]()) { if let error = $1 { $0.append(error) } }
+                let errors = try await group.reduce(into: [PostgresError]()) { if let error = $1 { $0.append(error) } }
                 #expect(errors.count == 12)
                 #expect(errors.filter { $0.code == .connection && $0.outcomeUnknown }.count == 3)
                 #expect(errors.filter { $0.code == .connection && !$0.outcomeUnknown }.count == 9)
