@@ -14,7 +14,7 @@ struct Leftovers: Sendable {
         // overwrite theirs, but those have been recorded by then.)
         let mark = Self.mark(cluster: directory.secrets.cluster, run: run)
         for entry in entries where entry.isAlive && entry.pid != getpid() {
-            if ProcessTable.environment(of: entry.pid, has: mark) {
+            if ProcessTable.environment(of: entry.pid, has: mark), isHere(ProcessTable.directory(entry.pid)) {
                 found[entry.pid] = (entry, "process \(entry.pid)", SIGTERM)
             }
         }
@@ -30,7 +30,15 @@ struct Leftovers: Sendable {
     }
 
     private var records: [ProcessRecord] {
-        ProcessRecord.readAll(from: directory.records).filter { run == nil || $0.run == run }
+        ProcessRecord.readAll(from: directory.records).filter { (run == nil || $0.run == run) && isHere($0.directory) }
+    }
+
+    /// Whether a process works in this folder: a copy of a data directory has the mark and the records of the cluster that
+    /// it was copied from, which may be running.
+    private func isHere(_ place: String?) -> Bool {
+        guard let place, let own = realpath(directory.path, nil) else { return false }
+        defer { free(own) }
+        return place.hasPrefix(String(cString: own) + "/") || place.hasPrefix(directory.path + "/")
     }
 
     /// Asks them to end, kills those that don't within `patience`, and forgets them. Returns how many there were.

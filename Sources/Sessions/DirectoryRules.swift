@@ -1,6 +1,6 @@
-package import ChatModel
+import ChatModel
 package import Cluster
-package import Roster
+import Roster
 
 /// What of the directory counts.
 package enum DirectoryRules {
@@ -13,11 +13,6 @@ package enum DirectoryRules {
     }
 
     package static let chatRole = "chat"
-
-    /// The nodes on which a device has connections, each once.
-    package static func nodes(of connections: [RosterConnection], device: DeviceID) -> [String] {
-        Set(connections.filter { $0.device == device }.map(\.node)).sorted()
-    }
 
     /// Where a list goes on: behind a handle of a node.
     package struct Position: Hashable, Sendable {

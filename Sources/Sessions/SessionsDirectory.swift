@@ -88,18 +88,12 @@ package struct SessionsDirectory: Sendable {
 
     // MARK: Closing
 
-    /// Closes every connection of a device. When the directory can't be read, every node is told.
+    /// Closes every connection of a device. Every node is told: a connection that has not said hello yet, or that was
+    /// lost with Redis, is in no directory.
     ///
     /// - Throws: `unavailable` when a node that may have one didn't answer.
     package func closeDevice(_ request: SessionsCloseDeviceRequest) async throws(RPCError) -> UInt32 {
-        let device = DeviceID(rawValue: request.device)
-        let nodes: [String]
-        do {
-            nodes = DirectoryRules.nodes(of: try await connections(of: UserID(rawValue: request.user)), device: device)
-        } catch {
-            logger.debug("Closing a device on every node: the directory can't be read")
-            nodes = membership().members(of: DirectoryRules.chatRole).map(\.id)
-        }
+        let nodes = membership().members(of: DirectoryRules.chatRole).map(\.id)
         var close = ChatCloseRequest()
         close.device = request.device
         close.code = request.code

@@ -79,7 +79,8 @@ package enum TestEnvironment {
     }
 
     private static func isFree(_ port: UInt16) throws(TestServerError) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        // A server that is being spawned just now must not inherit it, and keep the port.
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw TestServerError("no socket: errno \(errno)") }
         defer { close(descriptor) }
         var address = sockaddr_in()

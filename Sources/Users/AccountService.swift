@@ -58,7 +58,7 @@ package struct AccountService: Sendable {
             do {
                 try await store.create(account, password: password, device: device, family: family)
                 return try await signedIn(
-                    account, device, RefreshToken(device: device.id, family: family, generation: 1))
+                    account, device, RefreshToken(device: device.id, family: family, generation: 1), at: now)
             } catch let error as PostgresError where error.sqlState == .uniqueViolation {
                 try Self.refuseTaken(
                     username: error.constraint == "accounts_username", email: error.constraint == "accounts_email")
@@ -83,7 +83,7 @@ package struct AccountService: Sendable {
         let found = try await store.find(login: login.login)
         // As long for a name that nobody has.
         guard try await hasher.verify(login.password, against: found?.password), let found else {
-            throw Problem.unauthorized("The name or the password is wrong.")
+            throw Self.wrong
         }
         // Only failures count against the name.
         await limiter.giveBack(attempts, now: now())
@@ -103,8 +103,23 @@ package struct AccountService: Sendable {
             device = Device(id: .random(), name: login.deviceName ?? Self.unnamed, createdAt: now, lastUsedAt: now)
             try await store.add(device, to: found.account.id, family: family)
         }
+        // The password may have been changed while this one was hashed: that change ended all devices but this one.
+        guard let present = try await store.find(found.account.id),
+            try await isStill(login.password, was: found.password, now: present.password)
+        else {
+            try await end(.one(device.id), of: found.account.id)
+            throw Self.wrong
+        }
         return try await signedIn(
-            found.account, device, RefreshToken(device: device.id, family: family, generation: 1))
+            found.account, device, RefreshToken(device: device.id, family: family, generation: 1), at: now)
+    }
+
+    private static let wrong = Problem.unauthorized("The name or the password is wrong.")
+
+    /// A hash that was only made stronger meanwhile is still the same password's.
+    private func isStill(_ password: String, was: String, now: String) async throws -> Bool {
+        if was == now { return true }
+        return try await hasher.verify(password, against: now)
     }
 
     package func refresh(_ refresh: Refresh) async throws -> SignedIn {
@@ -112,8 +127,9 @@ package struct AccountService: Sendable {
         guard let token = RefreshToken(refresh.token, keys: try issuer.keys().refresh) else { throw refused }
         // Another request with the same token may come between the look and the change: then look again.
         for _ in 0..<3 {
-            guard let held = try await store.session(token.device) else { throw refused }
+            // Before the look: a token must not seem newer than a logout that the look did not see.
             let now = now()
+            guard let held = try await store.session(token.device) else { throw refused }
             switch Rotation.decide(token, session: held.session, now: now) {
             case .rotate:
                 guard
@@ -121,11 +137,11 @@ package struct AccountService: Sendable {
                 else { continue }
                 var next = token
                 next.generation += 1
-                return try await signedIn(held.account, held.device, next)
+                return try await signedIn(held.account, held.device, next, at: now)
             case .repeat:
                 var next = token
                 next.generation = held.session.generation
-                return try await signedIn(held.account, held.device, next)
+                return try await signedIn(held.account, held.device, next, at: now)
             case .reuse:
                 logger.notice(
                     "A used refresh token came back: the device's session ends",
@@ -140,10 +156,12 @@ package struct AccountService: Sendable {
         throw Problem.conflict("The token is being refreshed by others: try again.")
     }
 
-    private func signedIn(_ account: Account, _ device: Device, _ token: RefreshToken) async throws -> SignedIn {
+    private func signedIn(
+        _ account: Account, _ device: Device, _ token: RefreshToken, at now: Int64
+    ) async throws -> SignedIn {
         SignedIn(
             account: account, device: device,
-            accessToken: try await issuer.accessToken(for: Identity(user: account.id, device: device.id), now: now()),
+            accessToken: try await issuer.accessToken(for: Identity(user: account.id, device: device.id), now: now),
             refreshToken: try issuer.refreshToken(token), expiresIn: AccessToken.lifetime)
     }
 

@@ -10,6 +10,9 @@ package struct RequestFields: Decodable, Sendable {
         case other
     }
 
+    /// Far more members than any request has; each costs something before anybody is known.
+    private static let limit = 64
+
     private var values: [String: Value] = [:]
     package private(set) var errors: [FieldError] = []
 
@@ -22,6 +25,10 @@ package struct RequestFields: Decodable, Sendable {
 
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)
+        guard container.allKeys.count <= Self.limit else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: [], debugDescription: "An object with more than \(Self.limit) members."))
+        }
         for key in container.allKeys {
             values[Self.snakeCase(key.stringValue)] =
                 if try container.decodeNil(forKey: key) {

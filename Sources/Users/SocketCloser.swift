@@ -10,7 +10,12 @@ package final class SocketCloser: Sendable {
     private struct Pending: Sendable {
         var request: SessionsCloseDeviceRequest
         var until: ContinuousClock.Instant
+        /// Not before then.
+        var due: ContinuousClock.Instant
     }
+
+    /// A ticket that was being redeemed when the session ended may still open a connection: longer than that takes.
+    private static let again = Duration.seconds(6)
 
     /// WebSocket close code: session ended or expired.
     private static let code: UInt32 = 4401
@@ -34,8 +39,9 @@ package final class SocketCloser: Sendable {
             request.device = device.rawValue
             request.code = Self.code
             request.reason = "logged out"
-            // Longer than an access token lives nobody need try: chat nodes don't keep a session for ever either.
-            await attempt(Pending(request: request, until: .now + .seconds(600)))
+            let item = Pending(request: request, until: .now + .seconds(600), due: .now)
+            await attempt(item)
+            keep(Pending(request: request, until: item.until, due: .now + Self.again))
         }
     }
 
@@ -46,19 +52,24 @@ package final class SocketCloser: Sendable {
             logger.debug(
                 "Could not have a device's sockets closed",
                 metadata: [LogKey.device: "\(item.request.device)", LogKey.error: "\(error)"])
-            guard item.until > .now else { return }
-            pending.withLockedValue { pending in
-                if pending.count < Self.limit { pending.append(item) }
-            }
+            if item.until > .now { keep(item) }
         }
     }
 
-    /// Tries again what failed, every second, until cancelled.
+    private func keep(_ item: Pending) {
+        pending.withLockedValue { pending in
+            if pending.count < Self.limit { pending.append(item) }
+        }
+    }
+
+    /// Tries again what failed, every second, and once more what did not, until cancelled.
     package func run() async {
         while (try? await Task.sleep(for: .seconds(1))) != nil {
+            let now = ContinuousClock.now
             let items = pending.withLockedValue { pending in
-                defer { pending = [] }
-                return pending
+                let due = pending.filter { $0.due <= now }
+                pending.removeAll { $0.due <= now }
+                return due
             }
             for item in items { await attempt(item) }
         }

@@ -116,14 +116,17 @@ class Person:
 
     def find(self, other):
         self.fill("user-search", other.username)
-        self.wait(lambda: self.all(f'.results button[data-user="{other.username}"]'))
-        self.one(f'.results button[data-user="{other.username}"]').click()
+        self.press(f'.results button[data-user="{other.username}"]')
         self.wait(lambda: self.all("#message"))
 
     def open(self, other):
-        self.wait(lambda: self.all(f'.conversations button[data-user="{other.username}"]'))
-        self.one(f'.conversations button[data-user="{other.username}"]').click()
+        self.press(f'.conversations button[data-user="{other.username}"]')
         self.wait(lambda: self.all("#message"))
+
+    def press(self, selector):
+        """Clicks what the selector finds, when it finds it: in one go, since the page may replace it at any time."""
+        click = "const found = document.querySelector(arguments[0]); found?.click(); return Boolean(found)"
+        self.wait(lambda: self.driver.execute_script(click, selector))
 
     def write(self, text):
         self.one("#message").send_keys(text, Keys.ENTER)

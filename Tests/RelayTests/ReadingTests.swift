@@ -89,7 +89,10 @@ extension DatabaseTests {
             try await Bench.run { bench in
                 var ids: [UInt64] = []
                 for peer in UInt64(2)...8 { ids.append(try await bench.direct(1, peer)) }
-                for (index, id) in ids.enumerated() where index != 3 { try await bench.send(id, from: 1, "\(index)") }
+                for (index, id) in ids.enumerated() where index != 3 {
+                    try await bench.send(id, from: 1, "\(index)")
+                    try await Task.sleep(for: .milliseconds(2))  // their order is that of milliseconds
+                }
                 var request = RelayConversationsRequest()
                 request.user = 1
                 request.limit = 4

@@ -74,7 +74,9 @@ package struct DeliveryStateMachine<Event> {
     private var moved: Set<ConversationID> = []
     private var owesSynced = false
     private var pushedInRound = false
+    /// Readings in a row that failed, and that worked and brought nothing of what was seen beyond them.
     private var attempts = 0
+    private var fruitless = 0
     /// Gaps that the log did not fill.
     package private(set) var abandoned = 0
 
@@ -188,17 +190,18 @@ package struct DeliveryStateMachine<Event> {
             pushedInRound = true
             push.append(held.event)
         }
-        if behind.isEmpty || pushedInRound || everythingBehind {
-            attempts = 0
+        attempts = 0
+        if behind.isEmpty || pushedInRound || everythingBehind || !isWritable {
+            fruitless = 0
         } else {
-            attempts += 1
-            if attempts > fruitlessLimit {
+            fruitless += 1
+            if fruitless > fruitlessLimit {
                 abandoned += behind.count
                 behind = []
-                attempts = 0
-            } else if attempts > 1 {
+                fruitless = 0
+            } else if fruitless > 1 {
                 phase = .pausing
-                return (push, .pause(attempt: attempts))
+                return (push, .pause(attempt: fruitless))
             }
         }
         return (push, proceed())

@@ -96,7 +96,11 @@ final class RosterPublisher: Sendable {
     private func housekeep() {
         let relays = backend.relays()
         let changed = state.withLockedValue { $0.machine.setRelays(relays, now: Self.now()) }
-        if changed { missed() }
+        if changed {
+            missed()
+            // A relay that leaves in good order still commits what it has, for longer than it is registered.
+            loop.scheduleTask(in: .seconds(6)) { self.missed() }
+        }
         tick()
     }
 

@@ -44,7 +44,8 @@ package struct AppendOutcome: Sendable, Equatable {
 package struct AppendBatch {
     private struct Source: Hashable {
         var sender: UInt64
-        var clientID: String
+        /// UTF-8, since PostgreSQL tells them apart by their bytes and Swift's strings do not.
+        var clientID: [UInt8]
     }
 
     package let requests: [RelayAppendRequest]
@@ -63,7 +64,7 @@ package struct AppendBatch {
         known.reserveCapacity(requests.count)
         for (index, request) in requests.enumerated() {
             if !request.clientID.isEmpty {
-                let source = Source(sender: request.sender, clientID: request.clientID)
+                let source = Source(sender: request.sender, clientID: Array(request.clientID.utf8))
                 if let row = known[source] {
                     rowOf.append(row)
                     continue

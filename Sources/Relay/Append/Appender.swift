@@ -90,6 +90,7 @@ package final class Appender: Sendable {
             logger.warning(
                 "A batch could not be stored.",
                 metadata: ["relay.batch": "\(batch.rows.count)", "error": "\(error)"])
+            if error.outcomeUnknown { pushes.undecided() }
             let failure = RPCError(error)
             for item in live { item.reply(.failure(failure)) }
             return

@@ -41,6 +41,8 @@ package struct PushQueue {
         case lost
     }
 
+    /// Tells this queue from a later one to the same process, whose calls are none of its own.
+    package let number: UInt64
     private let incarnation: UInt64
     private let limits: Limits
     private var state = State.idle
@@ -50,7 +52,8 @@ package struct PushQueue {
     private var receipts: [ChatReceipt] = []
     private var typings: [ChatTyping] = []
 
-    package init(incarnation: UInt64, limits: Limits = .init()) {
+    package init(incarnation: UInt64, number: UInt64 = .random(in: .min ... .max), limits: Limits = .init()) {
+        self.number = number
         self.incarnation = incarnation
         self.limits = limits
     }

@@ -24,6 +24,24 @@ package final class Pusher: Sendable {
         var roster = RosterTable()
         var members: MembershipCache
         var queues: [RosterTable.Node: PushQueue] = [:]
+        /// Whether every node is about to be told to read the log again, for a commit with an unknown outcome.
+        var isUndecided = false
+
+        /// Changes a node's queue, made where there is none. What it then has to do is for that queue alone.
+        mutating func change(
+            _ node: RosterTable.Node, _ limits: PushQueue.Limits, _ change: (inout PushQueue) -> PushQueue.Action
+        ) -> Work {
+            var queue = queues[node] ?? PushQueue(incarnation: node.incarnation, limits: limits)
+            queues[node] = nil  // so that it is changed in place
+            defer { queues[node] = queue }
+            return Work(node: node, queue: queue.number, action: change(&queue))
+        }
+    }
+
+    private struct Work {
+        var node: RosterTable.Node
+        var queue: UInt64
+        var action: PushQueue.Action
     }
 
     private let state: NIOLockedValueBox<State>
@@ -106,6 +124,20 @@ package final class Pusher: Sendable {
         }
     }
 
+    /// A commit whose outcome nobody knows may be in the log, or still come into it, and is pushed to nobody: once its
+    /// statement can no longer be running, every node reads the log again.
+    package func undecided() {
+        let isFirst = state.withLockedValue { state in
+            defer { state.isUndecided = true }
+            return !state.isUndecided
+        }
+        guard isFirst else { return }
+        loop.scheduleTask(in: .seconds(5)) { [self] in
+            state.withLockedValue { $0.isUndecided = false }
+            loseEverything()
+        }
+    }
+
     /// Pushes what is committed, one batch after the other, until cancelled.
     package func run() async {
         for await batch in commits {
@@ -120,13 +152,20 @@ package final class Pusher: Sendable {
         let ranges = outcomes.map {
             SyncPlan.Position(conversation: $0.conversation, after: $0.seq - 1, head: $0.seq)
         }
-        // Pushed again only because the first push may be missing: best effort.
-        let events = try? await store.events(in: ranges, for: nil)
-        return (events ?? []).map { CommittedEvent(event: $0, membership: 0) }
+        do {
+            return try await store.events(in: ranges, for: nil).map { CommittedEvent(event: $0, membership: 0) }
+        } catch {
+            // This may be their first push: the commit's own answer may have been lost.
+            logger.warning("What was stored before could not be read.", metadata: ["error": "\(error)"])
+            loseEverything()
+            return []
+        }
     }
 
     /// The members of every conversation that has events here, by conversation.
-    private func members(of events: [CommittedEvent]) async -> [UInt64: [UInt64]] {
+    ///
+    /// - Parameter losing: whether something is missing at the nodes when they can't be read. Not so for signals.
+    private func members(of events: [CommittedEvent], losing: Bool = true) async -> [UInt64: [UInt64]] {
         var versions: [UInt64: Int64] = [:]
         for event in events {
             versions[event.event.conversation] = max(versions[event.event.conversation] ?? 0, event.membership)
@@ -152,16 +191,16 @@ package final class Pusher: Sendable {
             }
             for (conversation, members) in read { found[conversation] = members.users }
         } catch {
-            // Committed, but to be pushed to nobody knows whom.
             logger.warning("Members could not be read.", metadata: ["error": "\(error)"])
-            loseEverything()
+            // Committed, but to be pushed to nobody knows whom.
+            if losing { loseEverything() }
         }
         return found
     }
 
     /// Sorts events by node; each node's go into its queue at once, in order.
     private func push(_ events: [CommittedEvent], to members: [UInt64: [UInt64]]) {
-        let actions: [(RosterTable.Node, PushQueue.Action)] = state.withLockedValue { state in
+        let tasks: [Work] = state.withLockedValue { state in
             var byNode: [RosterTable.Node: [ChatDelivery]] = [:]
             for event in events {
                 guard let users = members[event.event.conversation] else { continue }
@@ -169,14 +208,10 @@ package final class Pusher: Sendable {
             }
             return byNode.map { node, deliveries in
                 metrics.pushes.increment(by: deliveries.count)
-                return (
-                    node,
-                    state.queues[node, default: PushQueue(incarnation: node.incarnation, limits: limits)]
-                        .add(deliveries)
-                )
+                return state.change(node, limits) { $0.add(deliveries) }
             }
         }
-        for (node, action) in actions { carryOut(action, node) }
+        for task in tasks { carryOut(task) }
         for event in events { signals.signal(members[event.event.conversation] ?? []) }
     }
 
@@ -226,7 +261,7 @@ package final class Pusher: Sendable {
                 var event = Protocol.LogEvent()
                 event.conversation = cursor.conversation
                 return CommittedEvent(event: event, membership: 0)
-            })
+            }, losing: false)
         let showing = await receipts.showing(Set(direct.lazy.filter { $0.read > 0 }.map(\.user)))
         for cursor in cursors {
             var receipt = ChatReceipt()
@@ -259,7 +294,7 @@ package final class Pusher: Sendable {
     package func typing(_ request: RelayTypingRequest) async {
         var event = Protocol.LogEvent()
         event.conversation = request.conversation
-        let members = await members(of: [CommittedEvent(event: event, membership: 0)])
+        let members = await members(of: [CommittedEvent(event: event, membership: 0)], losing: false)
         guard let users = members[request.conversation], users.contains(request.user) else { return }
         var typing = ChatTyping()
         typing.conversation = request.conversation
@@ -276,7 +311,7 @@ package final class Pusher: Sendable {
     private func send<Signal>(
         to users: [UInt64], make: ([UInt32]) -> Signal, add: (inout PushQueue, Signal) -> PushQueue.Action
     ) {
-        let actions: [(RosterTable.Node, PushQueue.Action)] = state.withLockedValue { state in
+        let tasks: [Work] = state.withLockedValue { state in
             var handles: [Int32: [UInt32]] = [:]
             for user in users {
                 for connection in state.roster.connections(of: user) {
@@ -285,29 +320,25 @@ package final class Pusher: Sendable {
             }
             return handles.compactMap { slot, handles in
                 guard let node = state.roster.node(slot) else { return nil }
-                return (
-                    node,
-                    add(
-                        &state.queues[node, default: PushQueue(incarnation: node.incarnation, limits: limits)],
-                        make(handles))
-                )
+                return state.change(node, limits) { add(&$0, make(handles)) }
             }
         }
-        for (node, action) in actions { carryOut(action, node) }
+        for task in tasks { carryOut(task) }
     }
 
     // MARK: Carrying out
 
-    private func carryOut(_ action: PushQueue.Action, _ node: RosterTable.Node) {
-        switch action {
+    private func carryOut(_ task: Work) {
+        let node = task.node
+        switch task.action {
         case .none: break
         case .send(let request):
             deliver(node.id, request, loop) { [self] succeeded in
                 if !succeeded { metrics.failedPushes.increment() }
-                step(node) { succeeded ? $0.succeeded() : $0.failed() }
+                step(task) { succeeded ? $0.succeeded() : $0.failed() }
             }
         case .wait(let milliseconds):
-            loop.scheduleTask(in: .milliseconds(milliseconds)) { [self] in step(node) { $0.resume() } }
+            loop.scheduleTask(in: .milliseconds(milliseconds)) { [self] in step(task) { $0.resume() } }
         case .lost:
             logger.warning(
                 "Pushes to a chat node were given up; it has to attach again.", metadata: ["node.id": "\(node.id)"])
@@ -319,13 +350,13 @@ package final class Pusher: Sendable {
         }
     }
 
-    /// The queue may be gone by now: the node attached anew, or left.
-    private func step(_ node: RosterTable.Node, _ change: (inout PushQueue) -> PushQueue.Action) {
-        let action: PushQueue.Action = state.withLockedValue { state in
-            guard state.queues[node] != nil else { return .none }
-            return change(&state.queues[node]!)
+    /// The queue may be gone by now, or be another: the node attached anew, or left.
+    private func step(_ task: Work, _ change: (inout PushQueue) -> PushQueue.Action) {
+        let next: Work? = state.withLockedValue { state in
+            guard state.queues[task.node]?.number == task.queue else { return nil }
+            return state.change(task.node, limits, change)
         }
-        carryOut(action, node)
+        if let next { carryOut(next) }
     }
 
     private func loseEverything() {

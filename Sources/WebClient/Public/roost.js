@@ -30,6 +30,8 @@ export class Roost extends EventTarget {
   #storage;
   #socket;
   #outbox = null;
+  /** Whose connection and outbox these are; the session in storage may have become another's. */
+  #owner = null;
   #state = 'signed-out';
   /** Per conversation, the last seq that this client holds. Events at or below it are repeats. */
   #cursors = new Map();
@@ -55,7 +57,9 @@ export class Roost extends EventTarget {
     });
     // Another tab that signs out or in takes this one with it.
     globalThis.addEventListener?.('storage', (change) => {
-      if (change.key === 'roost.session' && !change.newValue) this.#signedOut();
+      if (change.key !== 'roost.session' || !this.#owner) return;
+      if (!change.newValue) this.#signedOut();
+      else if (this.user?.id !== this.#owner) this.#replaced();
     });
   }
 
@@ -99,7 +103,8 @@ export class Roost extends EventTarget {
   }
 
   connect() {
-    this.#outbox = new Outbox(this.#storage, this.user.id);
+    this.#owner = this.user.id;
+    this.#outbox = new Outbox(this.#storage, this.#owner);
     this.#socket.start();
   }
 
@@ -182,6 +187,8 @@ export class Roost extends EventTarget {
   // The connection
 
   async #address(moveTo) {
+    // Another tab has just signed somebody else in: this one is about to hear of it.
+    if (this.user && this.user.id !== this.#owner) throw new RoostError({ title: 'Changing accounts' });
     const { ticket } = await this.#session.request('POST', '/user-service/v1/tickets');
     let url = moveTo;
     if (!url) {
@@ -226,9 +233,20 @@ export class Roost extends EventTarget {
     return true;
   }
 
+  /** Another tab signed somebody else in: what this one holds is not theirs. */
+  #replaced() {
+    this.#end();
+    this.connect();
+  }
+
   #signedOut() {
     this.#session.forget();
+    this.#end();
+  }
+
+  #end() {
     this.#socket.stop();
+    this.#owner = null;
     this.#cursors.clear();
     this.#moved.clear();
     this.#watched.clear();

@@ -49,14 +49,14 @@ struct DirectBench: AsyncParsableCommand {
         let text = String(repeating: "x", count: size)
         let interval = 1.0 / Double(rate)
         let start = ContinuousClock.now
-        var before = cluster.usage()
+        // Beside the sending: reading /proc takes long enough to make sends late.
+        async let sampled = Self.usage(of: cluster, at: start + .seconds(warmup))
         var sent = 0
         var second = 0
         let total = (warmup + seconds) * rate
         while sent < total {
             let elapsed = (ContinuousClock.now - start).seconds
             let due = min(total, Int(elapsed / interval))
-            if sent < warmup * rate, due >= warmup * rate { before = cluster.usage() }
             while sent < due {
                 let sender = sent % connections.count
                 let receiver = people[sender ^ 1]
@@ -73,6 +73,7 @@ struct DirectBench: AsyncParsableCommand {
             }
             try await Task.sleep(for: .milliseconds(1))
         }
+        let before = await sampled
         let after = cluster.usage()
         let settled = await recorder.settle(within: .seconds(10))
         progressLine("sent \(sent)", last: true)
@@ -81,6 +82,13 @@ struct DirectBench: AsyncParsableCommand {
         for connection in connections { connection.close() }
         try await group.shutdownGracefully()
         if !settled { throw ExitCode.failure }
+    }
+
+    @concurrent private static func usage(
+        of cluster: ClusterProcesses, at time: ContinuousClock.Instant
+    ) async -> ClusterProcesses.Usage {
+        try? await Task.sleep(until: time)
+        return cluster.usage()
     }
 
     private func report(_ recorder: DirectRecorder, cpu: [String: Double], settled: Bool) {

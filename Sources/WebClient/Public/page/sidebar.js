@@ -57,13 +57,15 @@ export function sidebar(roost, chats, { open }) {
     results.replaceChildren();
   }
 
+  /** What each conversation's row showed last, and the row. */
+  const kept = new WeakMap();
   const render = oncePerFrame(() => {
     const rows = chats.list.map((conversation) => {
       const pending = chats.pending(conversation).at(-1);
       const last = pending ?? conversation.lastEvent;
       const own = pending || conversation.lastEvent?.sender === chats.me;
       const text = chats.isTyping(conversation) ? 'typing…' : last ? (own ? 'You: ' : '') + preview(last) : 'No messages yet';
-      return row(conversation.peer, {
+      const shows = {
         detail: text,
         typing: chats.isTyping(conversation),
         when: pending?.written_at ?? conversation.lastEvent?.sent_at,
@@ -71,13 +73,19 @@ export function sidebar(roost, chats, { open }) {
         online: chats.presence(conversation.peer.id)?.online,
         current: conversation.key === selected,
         key: conversation.key,
-        on: () => open(conversation),
-      });
+      };
+      // A row that shows the same stays the same element: one that is replaced under a finger loses the click.
+      const content = JSON.stringify([conversation.peer, shows]);
+      if (kept.get(conversation)?.content !== content) {
+        kept.set(conversation, { content, element: row(conversation.peer, { ...shows, on: () => open(conversation) }) });
+      }
+      return kept.get(conversation).element;
     });
     if (rows.length === 0 && chats.loaded) {
       rows.push(element('li', { className: 'none', textContent: 'No conversations yet. Find a person above and say hello.' }));
     }
-    list.replaceChildren(...rows);
+    const same = rows.length === list.children.length && rows.every((row, index) => row === list.children[index]);
+    if (!same) list.replaceChildren(...rows);
   });
   chats.addEventListener('change', render);
   render();
