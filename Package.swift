@@ -52,7 +52,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 /// Files in a target's folder that the compiler has no use for.
 let exclusions: [String: [String]] = Dictionary(
     uniqueKeysWithValues: [
-        "ChatNode", "Cluster", "Discovery", "LastSeen", "LocalCluster", "Messages", "Postgres", "Reactor", "Redis",
+        "ChatNode", "Cluster", "Discovery", "Groups", "LastSeen", "LocalCluster", "LogConsumer", "Messages", "Postgres", "Reactor", "Redis",
         "Relay", "Roster", "ServiceKit", "Sessions", "Users", "WebSocketEdge", "ZooKeeper",
     ].map { ($0, ["README.md"]) })
 
@@ -115,6 +115,10 @@ let package = Package(
             ]),
 
         library("Roster", ["ChatModel", "Protocol", "Redis"]),  // who is connected where, leased, in Redis
+        // Follows the log with a durable cursor: search today.
+        library(
+            "LogConsumer",
+            ["ChatModel", "Protocol", "RPC", "RPCTransport", "Postgres", logging, metrics, coreMetrics, nioConcurrency]),
 
         // Services: none imports another.
         library(
@@ -132,8 +136,8 @@ let package = Package(
         library(
             "Relay",
             [
-                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Postgres", "Reactor", logging,
-                metrics, coreMetrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, protobuf, collections,
+                "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Postgres", "Redis", "Reactor",
+                logging, metrics, coreMetrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, protobuf, collections,
             ]),
         library(
             "Sessions",
@@ -158,8 +162,14 @@ let package = Package(
         library(
             "Messages",
             [
-                "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", logging, hummingbird, lifecycle, nioCore,
-                nioConcurrency, httpTypes,
+                "ServiceKit", "LogConsumer", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", logging, metrics,
+                coreMetrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes,
+            ]),
+        library(
+            "Groups",
+            [
+                "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", logging, metrics, coreMetrics,
+                hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, crypto,
             ]),
 
         // Programs.
@@ -175,8 +185,7 @@ let package = Package(
             name: "roost",
             dependencies: [
                 "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
-                "LocalCluster",
-                "Client", "ZooKeeper", "Cluster", "Protocol", "RPC", "RPCTransport", argumentParser, configuration,
+                "Groups", "LocalCluster", "Client", "ZooKeeper", "Cluster", "Protocol", "RPC", "RPCTransport", argumentParser, configuration,
                 lifecycle, unixSignals, logging, protobuf,
                 metrics, histogram, nioPosix, nioCore, nioConcurrency,
             ], swiftSettings: settings),
@@ -231,7 +240,22 @@ let package = Package(
         tests(
             "RelayTests",
             [
-                "Relay", "Messages", "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres",
+                "Relay", "Messages", "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", "Redis",
+                "TestServers", nioCore, nioPosix, nioConcurrency, logging, protobuf, hummingbird, httpTypes,
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ]),
+        // The services over the log, against a real relay: messages and group-messages, search, groups.
+        tests(
+            "MessagesTests",
+            [
+                "Messages", "LogConsumer", "Relay", "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport",
+                "Postgres", "TestServers", nioCore, nioPosix, nioConcurrency, logging, protobuf, hummingbird, httpTypes,
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ]),
+        tests(
+            "GroupsTests",
+            [
+                "Groups", "Relay", "ServiceKit", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres",
                 "TestServers", nioCore, nioPosix, nioConcurrency, logging, protobuf, hummingbird, httpTypes,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),

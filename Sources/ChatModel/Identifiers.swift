@@ -52,9 +52,16 @@ package struct DeviceID: Identifier {
     package init(rawValue: UInt64) { self.rawValue = rawValue }
 }
 
+/// A conversation; of a group also the group itself. Its lowest bit says which kind it was made as, so that whoever passes a
+/// call on knows to which service, and needs to know nothing else of it.
 package struct ConversationID: Identifier {
     package let rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    package var isGroup: Bool { rawValue & 1 == 1 }
+
+    package static func randomDirect() -> Self { Self(rawValue: UInt64.random(in: 1...UInt64(Int64.max) / 2) << 1) }
+    package static func randomGroup() -> Self { Self(rawValue: random().rawValue | 1) }
 }
 
 /// What identifies an event to clients: its place in the log. Nothing of it is stored.

@@ -6,6 +6,8 @@ package enum Limits {
     package static let frameBytes = 64 * 1024
     /// UTF-8 bytes of a `client_id` and of a `ref`.
     package static let clientIDBytes = 64
+    /// UTF-8 bytes of a reaction's emoji: the longest of Unicode 16 has 35.
+    package static let emojiBytes = 64
     package static let attachments = 16
     package static let mentions = 100
     /// Users that one connection may watch, and ids in one presence query.

@@ -24,6 +24,24 @@ package enum MessageRules {
         guard !clientID.utf8.contains(0) else { throw Violation("client_id", "must not contain U+0000") }
     }
 
+    /// A reaction: one emoji, as people see it: one character (which may be of several code points, as flags and families
+    /// are) that is shown as a picture.
+    package static func check(emoji: String) throws(Violation) {
+        guard !emoji.isEmpty else { throw Violation("emoji", "is required") }
+        guard emoji.utf8.count <= Limits.emojiBytes else {
+            throw Violation("emoji", "longer than \(Limits.emojiBytes) bytes", isTooLong: true)
+        }
+        guard emoji.count == 1, emoji.unicodeScalars.contains(where: isPicture) else {
+            throw Violation("emoji", "must be one emoji")
+        }
+    }
+
+    /// A code point that is a picture by itself, or that asks for one: digits are emoji only with U+FE0F or U+20E3.
+    private static func isPicture(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.isEmojiPresentation || scalar.value == 0xFE0F || scalar.value == 0x20E3
+            || (scalar.properties.isEmoji && scalar.value > 0xFF)
+    }
+
     /// What a message says.
     ///
     /// - Parameters:

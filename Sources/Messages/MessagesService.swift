@@ -51,6 +51,10 @@ package final class DirectMessages: MessagesService {
         return response
     }
 
+    package func amend(_ request: MessagesAmendRequest, context: RPCContext) async throws -> MessagesSendResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+
     /// Whatever is wrong with a message apart from who sends it where.
     private static func check(_ request: MessagesSendRequest) throws(MessageRules.Violation) {
         let largest = UInt64(Int64.max)

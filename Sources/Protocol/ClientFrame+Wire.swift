@@ -46,34 +46,55 @@ extension ClientSend {
 }
 
 extension ClientEdit {
-    /// Checks all that can be checked without the log; the message that it amends.
-    package func target() throws(ClientFrameError) -> EventID {
-        try require(ref: ref)
-        let target = try event(message, in: conversation)
+    /// The call that makes this edit, or what is wrong with it.
+    package func request(user: UserID, device: DeviceID) throws(ClientFrameError) -> MessagesAmendRequest {
+        var request = try amendment(of: message, in: conversation, ref: ref, user, device)
         guard hasBody else { throw ClientFrameError(.missing, field: "body", "is required") }
-        _ = try body.wire(in: target.conversation)
-        return target
+        request.edit = try body.wire(in: ConversationID(rawValue: request.conversation))
+        return request
     }
 }
 
 extension ClientDelete {
-    /// Checks all that can be checked without the log; the message that it amends.
-    package func target() throws(ClientFrameError) -> EventID {
-        try require(ref: ref)
-        return try event(message, in: conversation)
+    /// The call that makes this deletion, or what is wrong with it.
+    package func request(user: UserID, device: DeviceID) throws(ClientFrameError) -> MessagesAmendRequest {
+        var request = try amendment(of: message, in: conversation, ref: ref, user, device)
+        request.deletion = MessagesDeletion()
+        return request
     }
 }
 
 extension ClientReact {
-    /// Checks all that can be checked without the log; the message that it amends.
-    package func target() throws(ClientFrameError) -> EventID {
-        try require(ref: ref)
-        guard !emoji.isEmpty else { throw ClientFrameError(.missing, field: "emoji", "is required") }
-        guard emoji.utf8.count <= ClientJSON.identifierBytes else {
-            throw ClientFrameError(.tooLong, field: "emoji", "longer than \(ClientJSON.identifierBytes) bytes")
+    /// The call that makes this reaction or takes it back, or what is wrong with it.
+    package func request(user: UserID, device: DeviceID) throws(ClientFrameError) -> MessagesAmendRequest {
+        var request = try amendment(of: message, in: conversation, ref: ref, user, device)
+        do {
+            try MessageRules.check(emoji: emoji)
+        } catch {
+            throw ClientFrameError(
+                emoji.isEmpty ? .missing : error.isTooLong ? .tooLong : .invalidValue, field: error.field,
+                error.message)
         }
-        return try event(message, in: conversation)
+        var reaction = MessagesReaction()
+        reaction.emoji = emoji
+        reaction.removed = remove
+        request.reaction = reaction
+        return request
     }
+}
+
+private func amendment(
+    of message: String, in conversation: String, ref: String, _ user: UserID, _ device: DeviceID
+) throws(ClientFrameError) -> MessagesAmendRequest {
+    try require(ref: ref)
+    let target = try event(message, in: conversation)
+    var request = MessagesAmendRequest()
+    request.user = user.rawValue
+    request.device = device.rawValue
+    request.conversation = target.conversation.rawValue
+    request.message = target.seq
+    request.ref = ref
+    return request
 }
 
 extension ClientRead {

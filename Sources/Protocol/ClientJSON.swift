@@ -45,6 +45,7 @@ package enum ClientJSON {
         case "notification": frame.frame = .notification(try decode(bytes, ClientNotification()))
         case "goaway": frame.frame = .goaway(try decode(bytes, ClientGoaway()))
         case "pong": frame.frame = .pong(try decode(bytes, ClientPong()))
+        case "muted": frame.frame = .muted(try decode(bytes, ClientMuted()))
         default: throw ClientFrameError(.unknownType, field: "type", "names no frame")
         }
         return frame
@@ -65,6 +66,7 @@ package enum ClientJSON {
         case .notification(let value): writer.frame("notification", value)
         case .goaway(let value): writer.frame("goaway", value)
         case .pong(let value): writer.frame("pong", value)
+        case .muted(let value): writer.frame("muted", value)
         case nil: break
         }
         return writer.bytes

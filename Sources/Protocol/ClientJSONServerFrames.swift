@@ -85,6 +85,11 @@ extension ClientEvent: JSONMessage {
             case "message": message = try scanner.optionalString("message", limit: anyText)
             case "emoji": emoji = try scanner.optionalString("emoji", limit: anyText)
             case "removed": removed = try scanner.bool("removed")
+            case "user": user = try scanner.optionalString("user", limit: anyText)
+            case "change": change = try scanner.optionalString("change", limit: anyText)
+            case "role": role = try scanner.optionalString("role", limit: anyText)
+            case "group": try group.decode(&scanner, path: "group.")
+            case "deleted": deleted = try scanner.bool("deleted")
             default: try scanner.skip()
             }
         }
@@ -102,6 +107,53 @@ extension ClientEvent: JSONMessage {
         if hasBody { writer.member("body", body) }
         writer.optional("emoji", emoji)
         if kind == "reaction" { writer.member("removed", removed) }
+        writer.optional("user", user)
+        writer.optional("change", change)
+        writer.optional("role", role)
+        if hasGroup { writer.member("group", group) }
+        if deleted { writer.member("deleted", true) }
+    }
+}
+
+extension ClientGroup: JSONMessage {
+    mutating func decode(_ scanner: inout JSONScanner, path: String) throws(ClientFrameError) {
+        try scanner.object("group") { (scanner, key) throws(ClientFrameError) in
+            switch key {
+            case "id": id = try scanner.string("group.id", limit: anyText)
+            case "name": name = try scanner.string("group.name", limit: anyText)
+            case "about": about = try scanner.optionalString("group.about", limit: anyText)
+            case "avatar": avatar = try scanner.optionalString("group.avatar", limit: anyText)
+            case "visibility": visibility = try scanner.string("group.visibility", limit: anyText)
+            case "deleted": deleted = try scanner.bool("group.deleted")
+            default: try scanner.skip()
+            }
+        }
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.member("id", id)
+        writer.member("name", name)
+        writer.member("about", about)
+        writer.optional("avatar", avatar)
+        writer.member("visibility", visibility)
+        if deleted { writer.member("deleted", true) }
+    }
+}
+
+extension ClientMuted: JSONMessage {
+    mutating func decode(_ scanner: inout JSONScanner, path: String) throws(ClientFrameError) {
+        try scanner.object(nil) { (scanner, key) throws(ClientFrameError) in
+            switch key {
+            case "conversation": conversation = try scanner.string("conversation", limit: anyText)
+            case "until": if try !scanner.null() { untilMs = try scanner.time("until") }
+            default: try scanner.skip()
+            }
+        }
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.member("conversation", conversation)
+        if hasUntilMs { writer.member("until", milliseconds: untilMs) } else { writer.null("until") }
     }
 }
 

@@ -53,6 +53,11 @@ struct JSONWriter {
         if !value.isEmpty { member(name, value) }
     }
 
+    mutating func null(_ name: StaticString) {
+        self.name(name)
+        append("null")
+    }
+
     mutating func member(_ name: StaticString, _ value: Bool) {
         self.name(name)
         append(value ? "true" : "false")

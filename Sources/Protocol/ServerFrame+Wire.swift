@@ -17,11 +17,11 @@ extension ClientEvent {
         switch event.kind {
         case .message:
             kind = "message"
-            body = ClientBody(event.body, in: conversation)
+            if event.deleted { deleted = true } else { body = ClientBody(event.body, in: conversation) }
         case .edit:
             kind = "edit"
             message = target()
-            body = ClientBody(event.body, in: conversation)
+            if event.deleted { deleted = true } else { body = ClientBody(event.body, in: conversation) }
         case .delete:
             kind = "delete"
             message = target()
@@ -30,10 +30,73 @@ extension ClientEvent {
             message = target()
             emoji = event.emoji
             removed = event.removed
-        case .member: kind = "member"
-        case .group: kind = "group"
+        case .member:
+            kind = "member"
+            user = UserID(rawValue: event.member.user).description
+            change = event.member.change.name
+            role = event.member.role.name
+        case .group:
+            kind = "group"
+            group = ClientGroup(event.group, id: conversation)
         case .unspecified, .UNRECOGNIZED: kind = "unknown"  // newer than this node: clients ignore what they don't know
         }
+    }
+}
+
+extension ClientGroup {
+    /// `id`: the conversation, which is the group's own id.
+    init(_ group: LogGroup, id: ConversationID) {
+        self.init()
+        self.id = id.description
+        name = group.name
+        about = group.about
+        avatar = group.avatar
+        visibility = group.public ? "public" : "private"
+        deleted = group.deleted
+    }
+}
+
+extension LogMemberChange {
+    /// As clients know it; empty for what this build does not know.
+    package var name: String {
+        switch self {
+        case .joined: "joined"
+        case .left: "left"
+        case .removed: "removed"
+        case .banned: "banned"
+        case .role: "role"
+        case .unspecified, .UNRECOGNIZED: ""
+        }
+    }
+}
+
+extension LogGroupRole {
+    /// As clients know it; empty for none.
+    package var name: String {
+        switch self {
+        case .owner: "owner"
+        case .admin: "admin"
+        case .member: "member"
+        case .unspecified, .UNRECOGNIZED: ""
+        }
+    }
+
+    /// The role that a client names.
+    package init?(name: String) {
+        switch name {
+        case "owner": self = .owner
+        case "admin": self = .admin
+        case "member": self = .member
+        default: return nil
+        }
+    }
+}
+
+extension ClientMuted {
+    package init(_ mute: ChatMute) {
+        self.init()
+        conversation = ConversationID(rawValue: mute.conversation).description
+        if mute.untilMs > 0 { untilMs = mute.untilMs }
     }
 }
 

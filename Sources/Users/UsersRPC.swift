@@ -22,6 +22,10 @@ package struct UsersRPC: UsersService {
         self.prefix = prefix
     }
 
+    package func blocking(_ request: UsersBlockingRequest, context: RPCContext) async throws -> UsersBlockingResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+
     package func authenticate(
         _ request: UsersAuthenticateRequest, context: RPCContext
     ) async throws -> UsersAuthenticateResponse {

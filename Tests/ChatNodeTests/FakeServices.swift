@@ -64,6 +64,34 @@ final class FakeServices: Sendable {
 }
 
 extension FakeServices: RelayService, MessagesService, UsersService, SessionsService, LastSeenService {
+    func changeGroup(_ request: RelayChangeGroupRequest, context: RPCContext) async throws -> RelayChangeGroupResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func block(_ request: RelayBlockRequest, context: RPCContext) async throws -> RelayBlockResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func addDevice(_ request: RelayAddDeviceRequest, context: RPCContext) async throws -> RelayAddDeviceResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func windows(_ request: RelayWindowsRequest, context: RPCContext) async throws -> RelayWindowsResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func lookup(_ request: RelayLookupRequest, context: RPCContext) async throws -> RelayLookupResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func contacts(_ request: RelayContactsRequest, context: RPCContext) async throws -> RelayContactsResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func follow(_ request: RelayFollowRequest, context: RPCContext) async throws -> RelayFollowResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func blocking(_ request: UsersBlockingRequest, context: RPCContext) async throws -> UsersBlockingResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+    func amend(_ request: MessagesAmendRequest, context: RPCContext) async throws -> MessagesSendResponse {
+        throw RPCError(.unimplemented, "Not yet.")
+    }
+
     func authenticate(
         _ request: UsersAuthenticateRequest, context: RPCContext
     ) async throws -> UsersAuthenticateResponse {

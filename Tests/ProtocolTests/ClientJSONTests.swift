@@ -134,6 +134,25 @@ let serverFrames: [ClientServerFrame.OneOf_Frame] = [
             $0.reason = "shutdown"; $0.reconnectAfterMs = 100; $0.url = "ws://x"
         }),
     .pong(.with { $0.ref = "p" }),
+    .muted(.with { $0.conversation = "1"; $0.untilMs = 1000 }),
+    .muted(.with { $0.conversation = "1" }),
+    .event(
+        .with {
+            $0.conversation = "1"; $0.seq = 4; $0.id = "1-4"; $0.kind = "member"; $0.sender = "3"; $0.sentAtMs = 0
+            $0.user = "4"; $0.change = "role"; $0.role = "admin"
+        }),
+    .event(
+        .with {
+            $0.conversation = "1"; $0.seq = 5; $0.id = "1-5"; $0.kind = "group"; $0.sender = "3"; $0.sentAtMs = 0
+            $0.group = .with {
+                $0.id = "1"; $0.name = "n"; $0.about = ""; $0.avatar = "m"; $0.visibility = "public"; $0.deleted = true
+            }
+        }),
+    .event(
+        .with {
+            $0.conversation = "1"; $0.seq = 6; $0.id = "1-6"; $0.kind = "message"; $0.sender = "3"; $0.sentAtMs = 0
+            $0.deleted = true
+        }),
 ]
 
 @Suite struct ClientJSONTests {

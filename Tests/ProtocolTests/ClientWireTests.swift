@@ -74,9 +74,33 @@ struct Fault: Sendable {
         delete.ref = "r"
         delete.conversation = "1"
         delete.message = "1-2"
-        #expect(try delete.target() == EventID(conversation: ConversationID(rawValue: 1), seq: 2))
+        let request = try delete.request(user: user, device: device)
+        #expect(request.conversation == 1 && request.message == 2 && request.change == .deletion(MessagesDeletion()))
         delete.message = "2-2"
-        #expect(throws: ClientFrameError.self) { try delete.target() }
+        #expect(throws: ClientFrameError.self) { try delete.request(user: user, device: device) }
+    }
+
+    @Test(arguments: ["👍", "❤️", "🇩🇪", "👨‍👩‍👧‍👦", "1️⃣", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"])
+    func anEmojiIsAReaction(_ emoji: String) throws {
+        let reaction = try reaction(emoji).request(user: user, device: device)
+        #expect(reaction.reaction.emoji == emoji)
+    }
+
+    @Test(arguments: ["", "a", "1", "👍👍", "<b>", "\u{0}", String(repeating: "👨‍👩‍👧‍👦", count: 3)])
+    func whatIsNoEmojiIsNoReaction(_ emoji: String) {
+        let error = #expect(throws: ClientFrameError.self) {
+            try reaction(emoji).request(user: user, device: device)
+        }
+        #expect(error?.field == "emoji")
+    }
+
+    private func reaction(_ emoji: String) -> ClientReact {
+        var react = ClientReact()
+        react.ref = "r"
+        react.conversation = "1"
+        react.message = "1-2"
+        react.emoji = emoji
+        return react
     }
 
     @Test func helloIgnoresWhatIsNoConversation() {

@@ -196,6 +196,10 @@ struct REST: Sendable {
 
     /// Users 1...9 exist.
     private struct FakeUsers: UsersService {
+        func blocking(_ request: UsersBlockingRequest, context: RPCContext) async throws -> UsersBlockingResponse {
+            throw RPCError(.unimplemented, "Not yet.")
+        }
+
         func authenticate(
             _ request: UsersAuthenticateRequest, context: RPCContext
         ) async throws -> UsersAuthenticateResponse { UsersAuthenticateResponse() }

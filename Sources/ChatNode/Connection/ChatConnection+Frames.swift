@@ -25,13 +25,13 @@ extension ChatConnection {
             case .send(let value): try send(value)
             // These three are built with the rest of what one does with a message: rules and log have a place for them.
             case .edit(let value):
-                _ = try value.target()
+                _ = try value.request(user: user, device: device)
                 notYet(value.ref)
             case .delete(let value):
-                _ = try value.target()
+                _ = try value.request(user: user, device: device)
                 notYet(value.ref)
             case .react(let value):
-                _ = try value.target()
+                _ = try value.request(user: user, device: device)
                 notYet(value.ref)
             case .read(let value): read(try value.position())
             case .received(let value): for position in try value.positions() { received(position) }

@@ -65,7 +65,7 @@ extension LogStore {
     ///   - now: Unix milliseconds.
     ///   - makeID: draws an id; drawn again should it be taken.
     package func openDirect(
-        _ user: UserID, _ peer: UserID, now: Int64, makeID: () -> ConversationID = { .random() }
+        _ user: UserID, _ peer: UserID, now: Int64, makeID: () -> ConversationID = { .randomDirect() }
     ) async throws(PostgresError) -> ConversationID {
         let pair: [PostgresValue] = [.int8(min(user, peer).column), .int8(max(user, peer).column)]
         var attempts = 0

@@ -14,6 +14,11 @@ package struct EventJSON: Encodable, Sendable {
     package var message: String?
     package var emoji: String?
     package var removed: Bool?
+    package var user: String?
+    package var change: String?
+    package var role: String?
+    package var group: GroupEventJSON?
+    package var deleted: Bool?
 
     /// The event is taken to have its `client_id` only where its reader may see it.
     package init(_ event: LogEvent) {
@@ -29,6 +34,30 @@ package struct EventJSON: Encodable, Sendable {
         message = client.message.isEmpty ? nil : client.message
         emoji = client.emoji.isEmpty ? nil : client.emoji
         removed = client.kind == "reaction" ? client.removed : nil
+        user = client.user.isEmpty ? nil : client.user
+        change = client.change.isEmpty ? nil : client.change
+        role = client.role.isEmpty ? nil : client.role
+        group = client.hasGroup ? GroupEventJSON(client.group) : nil
+        deleted = client.deleted ? true : nil
+    }
+}
+
+/// What a group is called from an event on.
+package struct GroupEventJSON: Encodable, Sendable {
+    package var id: String
+    package var name: String
+    package var about: String
+    package var avatar: String?
+    package var visibility: String
+    package var deleted: Bool?
+
+    package init(_ group: ClientGroup) {
+        id = group.id
+        name = group.name
+        about = group.about
+        avatar = group.avatar.isEmpty ? nil : group.avatar
+        visibility = group.visibility
+        deleted = group.deleted ? true : nil
     }
 }
 

@@ -84,6 +84,24 @@ package nonisolated struct ChatTyping: Sendable {
   package init() {}
 }
 
+/// A user muted a conversation, or unmuted it: for their own devices.
+package nonisolated struct ChatMute: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var conversation: UInt64 = 0
+
+  /// 0: not muted
+  package var untilMs: Int64 = 0
+
+  package var handles: [UInt32] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct ChatDeliverRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -98,6 +116,8 @@ package nonisolated struct ChatDeliverRequest: Sendable {
   package var receipts: [ChatReceipt] = []
 
   package var typings: [ChatTyping] = []
+
+  package var mutes: [ChatMute] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -315,9 +335,49 @@ nonisolated extension ChatTyping: SwiftProtobuf.Message, SwiftProtobuf._MessageI
   }
 }
 
+nonisolated extension ChatMute: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Mute"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}conversation\0\u{3}until_ms\0\u{1}handles\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.conversation) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.untilMs) }()
+      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.handles) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.conversation != 0 {
+      try visitor.visitSingularFixed64Field(value: self.conversation, fieldNumber: 1)
+    }
+    if self.untilMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.untilMs, fieldNumber: 2)
+    }
+    if !self.handles.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.handles, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ChatMute, rhs: ChatMute) -> Bool {
+    if lhs.conversation != rhs.conversation {return false}
+    if lhs.untilMs != rhs.untilMs {return false}
+    if lhs.handles != rhs.handles {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ChatDeliverRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DeliverRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}incarnation\0\u{1}deliveries\0\u{1}receipts\0\u{1}typings\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}incarnation\0\u{1}deliveries\0\u{1}receipts\0\u{1}typings\0\u{1}mutes\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -329,6 +389,7 @@ nonisolated extension ChatDeliverRequest: SwiftProtobuf.Message, SwiftProtobuf._
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.deliveries) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.receipts) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.typings) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.mutes) }()
       default: break
       }
     }
@@ -347,6 +408,9 @@ nonisolated extension ChatDeliverRequest: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.typings.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.typings, fieldNumber: 4)
     }
+    if !self.mutes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.mutes, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -355,6 +419,7 @@ nonisolated extension ChatDeliverRequest: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.deliveries != rhs.deliveries {return false}
     if lhs.receipts != rhs.receipts {return false}
     if lhs.typings != rhs.typings {return false}
+    if lhs.mutes != rhs.mutes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -232,6 +232,14 @@ package nonisolated struct ClientServerFrame: Sendable {
     set {frame = .pong(newValue)}
   }
 
+  package var muted: ClientMuted {
+    get {
+      if case .muted(let v)? = frame {return v}
+      return ClientMuted()
+    }
+    set {frame = .muted(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -246,6 +254,7 @@ package nonisolated struct ClientServerFrame: Sendable {
     case notification(ClientNotification)
     case goaway(ClientGoaway)
     case pong(ClientPong)
+    case muted(ClientMuted)
 
   }
 
@@ -518,48 +527,136 @@ package nonisolated struct ClientWelcome: Sendable {
   fileprivate var _limits: ClientLimits? = nil
 }
 
-package nonisolated struct ClientEvent: Sendable {
+package nonisolated struct ClientEvent: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var conversation: String = String()
+  package var conversation: String {
+    get {_storage._conversation}
+    set {_uniqueStorage()._conversation = newValue}
+  }
 
-  package var seq: UInt64 = 0
+  package var seq: UInt64 {
+    get {_storage._seq}
+    set {_uniqueStorage()._seq = newValue}
+  }
 
-  package var id: String = String()
+  package var id: String {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
   /// message, edit, delete, reaction, member, group
-  package var kind: String = String()
+  package var kind: String {
+    get {_storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
-  package var sender: String = String()
+  package var sender: String {
+    get {_storage._sender}
+    set {_uniqueStorage()._sender = newValue}
+  }
 
-  package var sentAtMs: Int64 = 0
+  package var sentAtMs: Int64 {
+    get {_storage._sentAtMs}
+    set {_uniqueStorage()._sentAtMs = newValue}
+  }
 
   /// to the sender's own devices
-  package var clientID: String = String()
+  package var clientID: String {
+    get {_storage._clientID}
+    set {_uniqueStorage()._clientID = newValue}
+  }
 
   package var body: ClientBody {
-    get {_body ?? ClientBody()}
-    set {_body = newValue}
+    get {_storage._body ?? ClientBody()}
+    set {_uniqueStorage()._body = newValue}
   }
   /// Returns true if `body` has been explicitly set.
-  package var hasBody: Bool {self._body != nil}
+  package var hasBody: Bool {_storage._body != nil}
   /// Clears the value of `body`. Subsequent reads from it will return its default value.
-  package mutating func clearBody() {self._body = nil}
+  package mutating func clearBody() {_uniqueStorage()._body = nil}
 
   /// edit, delete, reaction: the message amended
-  package var message: String = String()
+  package var message: String {
+    get {_storage._message}
+    set {_uniqueStorage()._message = newValue}
+  }
 
-  package var emoji: String = String()
+  package var emoji: String {
+    get {_storage._emoji}
+    set {_uniqueStorage()._emoji = newValue}
+  }
 
-  package var removed: Bool = false
+  package var removed: Bool {
+    get {_storage._removed}
+    set {_uniqueStorage()._removed = newValue}
+  }
+
+  /// member: who
+  package var user: String {
+    get {_storage._user}
+    set {_uniqueStorage()._user = newValue}
+  }
+
+  /// member: joined, left, removed, banned, role
+  package var change: String {
+    get {_storage._change}
+    set {_uniqueStorage()._change = newValue}
+  }
+
+  /// member: owner, admin, member; empty where they are none any more
+  package var role: String {
+    get {_storage._role}
+    set {_uniqueStorage()._role = newValue}
+  }
+
+  /// group
+  package var group: ClientGroup {
+    get {_storage._group ?? ClientGroup()}
+    set {_uniqueStorage()._group = newValue}
+  }
+  /// Returns true if `group` has been explicitly set.
+  package var hasGroup: Bool {_storage._group != nil}
+  /// Clears the value of `group`. Subsequent reads from it will return its default value.
+  package mutating func clearGroup() {_uniqueStorage()._group = nil}
+
+  /// message, edit: the text was deleted later
+  package var deleted: Bool {
+    get {_storage._deleted}
+    set {_uniqueStorage()._deleted = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _body: ClientBody? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct ClientGroup: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: String = String()
+
+  package var name: String = String()
+
+  package var about: String = String()
+
+  /// empty: none
+  package var avatar: String = String()
+
+  /// private, public
+  package var visibility: String = String()
+
+  package var deleted: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct ClientSynced: Sendable {
@@ -632,6 +729,30 @@ package nonisolated struct ClientReceipt: Sendable {
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+}
+
+package nonisolated struct ClientMuted: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var conversation: String = String()
+
+  /// absent: not muted
+  package var untilMs: Int64 {
+    get {_untilMs ?? 0}
+    set {_untilMs = newValue}
+  }
+  /// Returns true if `untilMs` has been explicitly set.
+  package var hasUntilMs: Bool {self._untilMs != nil}
+  /// Clears the value of `untilMs`. Subsequent reads from it will return its default value.
+  package mutating func clearUntilMs() {self._untilMs = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _untilMs: Int64? = nil
 }
 
 package nonisolated struct ClientPresence: Sendable {
@@ -949,7 +1070,7 @@ nonisolated extension ClientClientFrame: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ClientServerFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ServerFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}welcome\0\u{1}event\0\u{1}synced\0\u{1}ack\0\u{1}error\0\u{1}receipt\0\u{1}typing\0\u{1}presence\0\u{1}notification\0\u{1}goaway\0\u{1}pong\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}welcome\0\u{1}event\0\u{1}synced\0\u{1}ack\0\u{1}error\0\u{1}receipt\0\u{1}typing\0\u{1}presence\0\u{1}notification\0\u{1}goaway\0\u{1}pong\0\u{1}muted\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1100,6 +1221,19 @@ nonisolated extension ClientServerFrame: SwiftProtobuf.Message, SwiftProtobuf._M
           self.frame = .pong(v)
         }
       }()
+      case 12: try {
+        var v: ClientMuted?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .muted(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .muted(v)
+        }
+      }()
       default: break
       }
     }
@@ -1154,6 +1288,10 @@ nonisolated extension ClientServerFrame: SwiftProtobuf.Message, SwiftProtobuf._M
     case .pong?: try {
       guard case .pong(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .muted?: try {
+      guard case .muted(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
     }()
     case nil: break
     }
@@ -1755,7 +1893,182 @@ nonisolated extension ClientWelcome: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension ClientEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Event"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}conversation\0\u{1}seq\0\u{1}id\0\u{1}kind\0\u{1}sender\0\u{3}sent_at_ms\0\u{3}client_id\0\u{1}body\0\u{1}message\0\u{1}emoji\0\u{1}removed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}conversation\0\u{1}seq\0\u{1}id\0\u{1}kind\0\u{1}sender\0\u{3}sent_at_ms\0\u{3}client_id\0\u{1}body\0\u{1}message\0\u{1}emoji\0\u{1}removed\0\u{1}user\0\u{1}change\0\u{1}role\0\u{1}group\0\u{1}deleted\0")
+
+  fileprivate class _StorageClass {
+    var _conversation: String = String()
+    var _seq: UInt64 = 0
+    var _id: String = String()
+    var _kind: String = String()
+    var _sender: String = String()
+    var _sentAtMs: Int64 = 0
+    var _clientID: String = String()
+    var _body: ClientBody? = nil
+    var _message: String = String()
+    var _emoji: String = String()
+    var _removed: Bool = false
+    var _user: String = String()
+    var _change: String = String()
+    var _role: String = String()
+    var _group: ClientGroup? = nil
+    var _deleted: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _conversation = source._conversation
+      _seq = source._seq
+      _id = source._id
+      _kind = source._kind
+      _sender = source._sender
+      _sentAtMs = source._sentAtMs
+      _clientID = source._clientID
+      _body = source._body
+      _message = source._message
+      _emoji = source._emoji
+      _removed = source._removed
+      _user = source._user
+      _change = source._change
+      _role = source._role
+      _group = source._group
+      _deleted = source._deleted
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._conversation) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._seq) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._id) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._kind) }()
+        case 5: try { try decoder.decodeSingularStringField(value: &_storage._sender) }()
+        case 6: try { try decoder.decodeSingularInt64Field(value: &_storage._sentAtMs) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._clientID) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._body) }()
+        case 9: try { try decoder.decodeSingularStringField(value: &_storage._message) }()
+        case 10: try { try decoder.decodeSingularStringField(value: &_storage._emoji) }()
+        case 11: try { try decoder.decodeSingularBoolField(value: &_storage._removed) }()
+        case 12: try { try decoder.decodeSingularStringField(value: &_storage._user) }()
+        case 13: try { try decoder.decodeSingularStringField(value: &_storage._change) }()
+        case 14: try { try decoder.decodeSingularStringField(value: &_storage._role) }()
+        case 15: try { try decoder.decodeSingularMessageField(value: &_storage._group) }()
+        case 16: try { try decoder.decodeSingularBoolField(value: &_storage._deleted) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._conversation.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._conversation, fieldNumber: 1)
+      }
+      if _storage._seq != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._seq, fieldNumber: 2)
+      }
+      if !_storage._id.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._id, fieldNumber: 3)
+      }
+      if !_storage._kind.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._kind, fieldNumber: 4)
+      }
+      if !_storage._sender.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._sender, fieldNumber: 5)
+      }
+      if _storage._sentAtMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._sentAtMs, fieldNumber: 6)
+      }
+      if !_storage._clientID.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._clientID, fieldNumber: 7)
+      }
+      try { if let v = _storage._body {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      if !_storage._message.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._message, fieldNumber: 9)
+      }
+      if !_storage._emoji.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._emoji, fieldNumber: 10)
+      }
+      if _storage._removed != false {
+        try visitor.visitSingularBoolField(value: _storage._removed, fieldNumber: 11)
+      }
+      if !_storage._user.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._user, fieldNumber: 12)
+      }
+      if !_storage._change.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._change, fieldNumber: 13)
+      }
+      if !_storage._role.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._role, fieldNumber: 14)
+      }
+      try { if let v = _storage._group {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      } }()
+      if _storage._deleted != false {
+        try visitor.visitSingularBoolField(value: _storage._deleted, fieldNumber: 16)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ClientEvent, rhs: ClientEvent) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._conversation != rhs_storage._conversation {return false}
+        if _storage._seq != rhs_storage._seq {return false}
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        if _storage._sender != rhs_storage._sender {return false}
+        if _storage._sentAtMs != rhs_storage._sentAtMs {return false}
+        if _storage._clientID != rhs_storage._clientID {return false}
+        if _storage._body != rhs_storage._body {return false}
+        if _storage._message != rhs_storage._message {return false}
+        if _storage._emoji != rhs_storage._emoji {return false}
+        if _storage._removed != rhs_storage._removed {return false}
+        if _storage._user != rhs_storage._user {return false}
+        if _storage._change != rhs_storage._change {return false}
+        if _storage._role != rhs_storage._role {return false}
+        if _storage._group != rhs_storage._group {return false}
+        if _storage._deleted != rhs_storage._deleted {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ClientGroup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Group"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}about\0\u{1}avatar\0\u{1}visibility\0\u{1}deleted\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1763,75 +2076,46 @@ nonisolated extension ClientEvent: SwiftProtobuf.Message, SwiftProtobuf._Message
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.conversation) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.seq) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.id) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.kind) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.sender) }()
-      case 6: try { try decoder.decodeSingularInt64Field(value: &self.sentAtMs) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self.clientID) }()
-      case 8: try { try decoder.decodeSingularMessageField(value: &self._body) }()
-      case 9: try { try decoder.decodeSingularStringField(value: &self.message) }()
-      case 10: try { try decoder.decodeSingularStringField(value: &self.emoji) }()
-      case 11: try { try decoder.decodeSingularBoolField(value: &self.removed) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.about) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.avatar) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.visibility) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.deleted) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.conversation.isEmpty {
-      try visitor.visitSingularStringField(value: self.conversation, fieldNumber: 1)
-    }
-    if self.seq != 0 {
-      try visitor.visitSingularUInt64Field(value: self.seq, fieldNumber: 2)
-    }
     if !self.id.isEmpty {
-      try visitor.visitSingularStringField(value: self.id, fieldNumber: 3)
+      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
     }
-    if !self.kind.isEmpty {
-      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 4)
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
     }
-    if !self.sender.isEmpty {
-      try visitor.visitSingularStringField(value: self.sender, fieldNumber: 5)
+    if !self.about.isEmpty {
+      try visitor.visitSingularStringField(value: self.about, fieldNumber: 3)
     }
-    if self.sentAtMs != 0 {
-      try visitor.visitSingularInt64Field(value: self.sentAtMs, fieldNumber: 6)
+    if !self.avatar.isEmpty {
+      try visitor.visitSingularStringField(value: self.avatar, fieldNumber: 4)
     }
-    if !self.clientID.isEmpty {
-      try visitor.visitSingularStringField(value: self.clientID, fieldNumber: 7)
+    if !self.visibility.isEmpty {
+      try visitor.visitSingularStringField(value: self.visibility, fieldNumber: 5)
     }
-    try { if let v = self._body {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-    } }()
-    if !self.message.isEmpty {
-      try visitor.visitSingularStringField(value: self.message, fieldNumber: 9)
-    }
-    if !self.emoji.isEmpty {
-      try visitor.visitSingularStringField(value: self.emoji, fieldNumber: 10)
-    }
-    if self.removed != false {
-      try visitor.visitSingularBoolField(value: self.removed, fieldNumber: 11)
+    if self.deleted != false {
+      try visitor.visitSingularBoolField(value: self.deleted, fieldNumber: 6)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ClientEvent, rhs: ClientEvent) -> Bool {
-    if lhs.conversation != rhs.conversation {return false}
-    if lhs.seq != rhs.seq {return false}
+  package static func ==(lhs: ClientGroup, rhs: ClientGroup) -> Bool {
     if lhs.id != rhs.id {return false}
-    if lhs.kind != rhs.kind {return false}
-    if lhs.sender != rhs.sender {return false}
-    if lhs.sentAtMs != rhs.sentAtMs {return false}
-    if lhs.clientID != rhs.clientID {return false}
-    if lhs._body != rhs._body {return false}
-    if lhs.message != rhs.message {return false}
-    if lhs.emoji != rhs.emoji {return false}
-    if lhs.removed != rhs.removed {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.about != rhs.about {return false}
+    if lhs.avatar != rhs.avatar {return false}
+    if lhs.visibility != rhs.visibility {return false}
+    if lhs.deleted != rhs.deleted {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2007,6 +2291,45 @@ nonisolated extension ClientReceipt: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.user != rhs.user {return false}
     if lhs.delivered != rhs.delivered {return false}
     if lhs.read != rhs.read {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ClientMuted: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Muted"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}conversation\0\u{3}until_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.conversation) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._untilMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.conversation.isEmpty {
+      try visitor.visitSingularStringField(value: self.conversation, fieldNumber: 1)
+    }
+    try { if let v = self._untilMs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ClientMuted, rhs: ClientMuted) -> Bool {
+    if lhs.conversation != rhs.conversation {return false}
+    if lhs._untilMs != rhs._untilMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

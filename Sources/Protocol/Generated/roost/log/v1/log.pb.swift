@@ -108,6 +108,101 @@ package nonisolated enum LogEventKind: SwiftProtobuf.Enum, Swift.CaseIterable {
 
 }
 
+/// What a member may do in a group; a higher number may do all that a lower one may.
+package nonisolated enum LogGroupRole: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case member // = 1
+  case admin // = 2
+  case owner // = 3
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .member
+    case 2: self = .admin
+    case 3: self = .owner
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .member: return 1
+    case .admin: return 2
+    case .owner: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [LogGroupRole] = [
+    .unspecified,
+    .member,
+    .admin,
+    .owner,
+  ]
+
+}
+
+package nonisolated enum LogMemberChange: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case joined // = 1
+  case left // = 2
+  case removed // = 3
+
+  /// removed, and may not come back
+  case banned // = 4
+  case role // = 5
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .joined
+    case 2: self = .left
+    case 3: self = .removed
+    case 4: self = .banned
+    case 5: self = .role
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .joined: return 1
+    case .left: return 2
+    case .removed: return 3
+    case .banned: return 4
+    case .role: return 5
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [LogMemberChange] = [
+    .unspecified,
+    .joined,
+    .left,
+    .removed,
+    .banned,
+    .role,
+  ]
+
+}
+
 /// What a message says. Stored as it stands in the log's body column.
 package nonisolated struct LogBody: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -132,51 +227,146 @@ package nonisolated struct LogBody: Sendable {
   package init() {}
 }
 
-/// One entry of a conversation's log. (conversation, seq) identifies it.
-package nonisolated struct LogEvent: Sendable {
+/// A change of who is in a group, or of what they may do there. Stored in the body column of a member event.
+package nonisolated struct LogMember: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var conversation: UInt64 = 0
+  package var user: UInt64 = 0
+
+  package var change: LogMemberChange = .unspecified
+
+  /// joined, role: the new one
+  package var role: LogGroupRole = .unspecified
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What a group is called from this event on. Stored in the body column of a group event. Its id is the conversation's.
+package nonisolated struct LogGroup: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var about: String = String()
+
+  /// media id; empty: none
+  package var avatar: String = String()
+
+  /// who isn't a member may find and join it
+  package var `public`: Bool = false
+
+  /// the last event of the conversation: nobody is in it any more
+  package var deleted: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// One entry of a conversation's log. (conversation, seq) identifies it.
+package nonisolated struct LogEvent: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var conversation: UInt64 {
+    get {_storage._conversation}
+    set {_uniqueStorage()._conversation = newValue}
+  }
 
   /// 1, 2, 3 … without gaps
-  package var seq: UInt64 = 0
+  package var seq: UInt64 {
+    get {_storage._seq}
+    set {_uniqueStorage()._seq = newValue}
+  }
 
-  package var kind: LogEventKind = .unspecified
+  package var kind: LogEventKind {
+    get {_storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
-  package var sender: UInt64 = 0
+  package var sender: UInt64 {
+    get {_storage._sender}
+    set {_uniqueStorage()._sender = newValue}
+  }
 
   /// Unix milliseconds, the relay's clock
-  package var sentAtMs: Int64 = 0
+  package var sentAtMs: Int64 {
+    get {_storage._sentAtMs}
+    set {_uniqueStorage()._sentAtMs = newValue}
+  }
 
   /// the sender's own id of it; empty: none
-  package var clientID: String = String()
+  package var clientID: String {
+    get {_storage._clientID}
+    set {_uniqueStorage()._clientID = newValue}
+  }
 
   /// message, edit
   package var body: LogBody {
-    get {_body ?? LogBody()}
-    set {_body = newValue}
+    get {_storage._body ?? LogBody()}
+    set {_uniqueStorage()._body = newValue}
   }
   /// Returns true if `body` has been explicitly set.
-  package var hasBody: Bool {self._body != nil}
+  package var hasBody: Bool {_storage._body != nil}
   /// Clears the value of `body`. Subsequent reads from it will return its default value.
-  package mutating func clearBody() {self._body = nil}
+  package mutating func clearBody() {_uniqueStorage()._body = nil}
 
   /// edit, delete, reaction: seq of the message amended
-  package var target: UInt64 = 0
+  package var target: UInt64 {
+    get {_storage._target}
+    set {_uniqueStorage()._target = newValue}
+  }
 
   /// reaction
-  package var emoji: String = String()
+  package var emoji: String {
+    get {_storage._emoji}
+    set {_uniqueStorage()._emoji = newValue}
+  }
 
   /// reaction: taken back
-  package var removed: Bool = false
+  package var removed: Bool {
+    get {_storage._removed}
+    set {_uniqueStorage()._removed = newValue}
+  }
+
+  /// member
+  package var member: LogMember {
+    get {_storage._member ?? LogMember()}
+    set {_uniqueStorage()._member = newValue}
+  }
+  /// Returns true if `member` has been explicitly set.
+  package var hasMember: Bool {_storage._member != nil}
+  /// Clears the value of `member`. Subsequent reads from it will return its default value.
+  package mutating func clearMember() {_uniqueStorage()._member = nil}
+
+  /// group
+  package var group: LogGroup {
+    get {_storage._group ?? LogGroup()}
+    set {_uniqueStorage()._group = newValue}
+  }
+  /// Returns true if `group` has been explicitly set.
+  package var hasGroup: Bool {_storage._group != nil}
+  /// Clears the value of `group`. Subsequent reads from it will return its default value.
+  package mutating func clearGroup() {_uniqueStorage()._group = nil}
+
+  /// message, edit: the text was deleted later; `body` is left out
+  package var deleted: Bool {
+    get {_storage._deleted}
+    set {_uniqueStorage()._deleted = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _body: LogBody? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -189,6 +379,14 @@ nonisolated extension LogFormat: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension LogEventKind: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0EVENT_KIND_UNSPECIFIED\0\u{1}EVENT_KIND_MESSAGE\0\u{1}EVENT_KIND_EDIT\0\u{1}EVENT_KIND_DELETE\0\u{1}EVENT_KIND_REACTION\0\u{1}EVENT_KIND_MEMBER\0\u{1}EVENT_KIND_GROUP\0")
+}
+
+nonisolated extension LogGroupRole: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GROUP_ROLE_UNSPECIFIED\0\u{1}GROUP_ROLE_MEMBER\0\u{1}GROUP_ROLE_ADMIN\0\u{1}GROUP_ROLE_OWNER\0")
+}
+
+nonisolated extension LogMemberChange: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0MEMBER_CHANGE_UNSPECIFIED\0\u{1}MEMBER_CHANGE_JOINED\0\u{1}MEMBER_CHANGE_LEFT\0\u{1}MEMBER_CHANGE_REMOVED\0\u{1}MEMBER_CHANGE_BANNED\0\u{1}MEMBER_CHANGE_ROLE\0")
 }
 
 nonisolated extension LogBody: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -241,9 +439,9 @@ nonisolated extension LogBody: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
   }
 }
 
-nonisolated extension LogEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".Event"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}conversation\0\u{1}seq\0\u{1}kind\0\u{1}sender\0\u{3}sent_at_ms\0\u{3}client_id\0\u{1}body\0\u{1}target\0\u{1}emoji\0\u{1}removed\0")
+nonisolated extension LogMember: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Member"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}user\0\u{1}change\0\u{1}role\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -251,70 +449,235 @@ nonisolated extension LogEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.conversation) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.seq) }()
-      case 3: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
-      case 4: try { try decoder.decodeSingularFixed64Field(value: &self.sender) }()
-      case 5: try { try decoder.decodeSingularInt64Field(value: &self.sentAtMs) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.clientID) }()
-      case 7: try { try decoder.decodeSingularMessageField(value: &self._body) }()
-      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.target) }()
-      case 9: try { try decoder.decodeSingularStringField(value: &self.emoji) }()
-      case 10: try { try decoder.decodeSingularBoolField(value: &self.removed) }()
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.user) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.change) }()
+      case 3: try { try decoder.decodeSingularEnumField(value: &self.role) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.conversation != 0 {
-      try visitor.visitSingularFixed64Field(value: self.conversation, fieldNumber: 1)
+    if self.user != 0 {
+      try visitor.visitSingularFixed64Field(value: self.user, fieldNumber: 1)
     }
-    if self.seq != 0 {
-      try visitor.visitSingularUInt64Field(value: self.seq, fieldNumber: 2)
+    if self.change != .unspecified {
+      try visitor.visitSingularEnumField(value: self.change, fieldNumber: 2)
     }
-    if self.kind != .unspecified {
-      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 3)
+    if self.role != .unspecified {
+      try visitor.visitSingularEnumField(value: self.role, fieldNumber: 3)
     }
-    if self.sender != 0 {
-      try visitor.visitSingularFixed64Field(value: self.sender, fieldNumber: 4)
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: LogMember, rhs: LogMember) -> Bool {
+    if lhs.user != rhs.user {return false}
+    if lhs.change != rhs.change {return false}
+    if lhs.role != rhs.role {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension LogGroup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Group"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}about\0\u{1}avatar\0\u{1}public\0\u{1}deleted\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.about) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.avatar) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.`public`) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.deleted) }()
+      default: break
+      }
     }
-    if self.sentAtMs != 0 {
-      try visitor.visitSingularInt64Field(value: self.sentAtMs, fieldNumber: 5)
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
     }
-    if !self.clientID.isEmpty {
-      try visitor.visitSingularStringField(value: self.clientID, fieldNumber: 6)
+    if !self.about.isEmpty {
+      try visitor.visitSingularStringField(value: self.about, fieldNumber: 2)
     }
-    try { if let v = self._body {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-    } }()
-    if self.target != 0 {
-      try visitor.visitSingularUInt64Field(value: self.target, fieldNumber: 8)
+    if !self.avatar.isEmpty {
+      try visitor.visitSingularStringField(value: self.avatar, fieldNumber: 3)
     }
-    if !self.emoji.isEmpty {
-      try visitor.visitSingularStringField(value: self.emoji, fieldNumber: 9)
+    if self.`public` != false {
+      try visitor.visitSingularBoolField(value: self.`public`, fieldNumber: 4)
     }
-    if self.removed != false {
-      try visitor.visitSingularBoolField(value: self.removed, fieldNumber: 10)
+    if self.deleted != false {
+      try visitor.visitSingularBoolField(value: self.deleted, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: LogGroup, rhs: LogGroup) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.about != rhs.about {return false}
+    if lhs.avatar != rhs.avatar {return false}
+    if lhs.`public` != rhs.`public` {return false}
+    if lhs.deleted != rhs.deleted {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension LogEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Event"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}conversation\0\u{1}seq\0\u{1}kind\0\u{1}sender\0\u{3}sent_at_ms\0\u{3}client_id\0\u{1}body\0\u{1}target\0\u{1}emoji\0\u{1}removed\0\u{1}member\0\u{1}group\0\u{1}deleted\0")
+
+  fileprivate class _StorageClass {
+    var _conversation: UInt64 = 0
+    var _seq: UInt64 = 0
+    var _kind: LogEventKind = .unspecified
+    var _sender: UInt64 = 0
+    var _sentAtMs: Int64 = 0
+    var _clientID: String = String()
+    var _body: LogBody? = nil
+    var _target: UInt64 = 0
+    var _emoji: String = String()
+    var _removed: Bool = false
+    var _member: LogMember? = nil
+    var _group: LogGroup? = nil
+    var _deleted: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _conversation = source._conversation
+      _seq = source._seq
+      _kind = source._kind
+      _sender = source._sender
+      _sentAtMs = source._sentAtMs
+      _clientID = source._clientID
+      _body = source._body
+      _target = source._target
+      _emoji = source._emoji
+      _removed = source._removed
+      _member = source._member
+      _group = source._group
+      _deleted = source._deleted
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularFixed64Field(value: &_storage._conversation) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._seq) }()
+        case 3: try { try decoder.decodeSingularEnumField(value: &_storage._kind) }()
+        case 4: try { try decoder.decodeSingularFixed64Field(value: &_storage._sender) }()
+        case 5: try { try decoder.decodeSingularInt64Field(value: &_storage._sentAtMs) }()
+        case 6: try { try decoder.decodeSingularStringField(value: &_storage._clientID) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._body) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._target) }()
+        case 9: try { try decoder.decodeSingularStringField(value: &_storage._emoji) }()
+        case 10: try { try decoder.decodeSingularBoolField(value: &_storage._removed) }()
+        case 11: try { try decoder.decodeSingularMessageField(value: &_storage._member) }()
+        case 12: try { try decoder.decodeSingularMessageField(value: &_storage._group) }()
+        case 13: try { try decoder.decodeSingularBoolField(value: &_storage._deleted) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._conversation != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._conversation, fieldNumber: 1)
+      }
+      if _storage._seq != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._seq, fieldNumber: 2)
+      }
+      if _storage._kind != .unspecified {
+        try visitor.visitSingularEnumField(value: _storage._kind, fieldNumber: 3)
+      }
+      if _storage._sender != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._sender, fieldNumber: 4)
+      }
+      if _storage._sentAtMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._sentAtMs, fieldNumber: 5)
+      }
+      if !_storage._clientID.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._clientID, fieldNumber: 6)
+      }
+      try { if let v = _storage._body {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      if _storage._target != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._target, fieldNumber: 8)
+      }
+      if !_storage._emoji.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._emoji, fieldNumber: 9)
+      }
+      if _storage._removed != false {
+        try visitor.visitSingularBoolField(value: _storage._removed, fieldNumber: 10)
+      }
+      try { if let v = _storage._member {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      } }()
+      try { if let v = _storage._group {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      } }()
+      if _storage._deleted != false {
+        try visitor.visitSingularBoolField(value: _storage._deleted, fieldNumber: 13)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: LogEvent, rhs: LogEvent) -> Bool {
-    if lhs.conversation != rhs.conversation {return false}
-    if lhs.seq != rhs.seq {return false}
-    if lhs.kind != rhs.kind {return false}
-    if lhs.sender != rhs.sender {return false}
-    if lhs.sentAtMs != rhs.sentAtMs {return false}
-    if lhs.clientID != rhs.clientID {return false}
-    if lhs._body != rhs._body {return false}
-    if lhs.target != rhs.target {return false}
-    if lhs.emoji != rhs.emoji {return false}
-    if lhs.removed != rhs.removed {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._conversation != rhs_storage._conversation {return false}
+        if _storage._seq != rhs_storage._seq {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        if _storage._sender != rhs_storage._sender {return false}
+        if _storage._sentAtMs != rhs_storage._sentAtMs {return false}
+        if _storage._clientID != rhs_storage._clientID {return false}
+        if _storage._body != rhs_storage._body {return false}
+        if _storage._target != rhs_storage._target {return false}
+        if _storage._emoji != rhs_storage._emoji {return false}
+        if _storage._removed != rhs_storage._removed {return false}
+        if _storage._member != rhs_storage._member {return false}
+        if _storage._group != rhs_storage._group {return false}
+        if _storage._deleted != rhs_storage._deleted {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -12,6 +12,8 @@ package import RPCTransport
 package enum MessagesMethods {
     package static let send = RPCMethod<MessagesSendRequest, MessagesSendResponse>(
         "roost.messages.v1.Messages/Send", idempotent: true)
+    package static let amend = RPCMethod<MessagesAmendRequest, MessagesSendResponse>(
+        "roost.messages.v1.Messages/Amend", idempotent: true)
 }
 
 /// Calls `roost.messages.v1.Messages`.
@@ -39,6 +41,24 @@ package struct MessagesStub: Sendable {
     ) {
         caller.unary(MessagesMethods.send, request, options, on: loop, completion: completion)
     }
+
+    /// Edits or deletes a message, or sets or takes back a reaction to it; answers after the commit.
+    /// invalid, forbidden, not_found, conflict, unavailable: as for Send, and as the relay says.
+    package func amend(
+        _ request: MessagesAmendRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> MessagesSendResponse {
+        try await caller.unary(MessagesMethods.amend, request, options)
+    }
+
+    /// Edits or deletes a message, or sets or takes back a reaction to it; answers after the commit.
+    /// invalid, forbidden, not_found, conflict, unavailable: as for Send, and as the relay says.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func amend(
+        _ request: MessagesAmendRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<MessagesSendResponse, RPCError>) -> Void
+    ) {
+        caller.unary(MessagesMethods.amend, request, options, on: loop, completion: completion)
+    }
 }
 
 /// Serves `roost.messages.v1.Messages`.
@@ -46,6 +66,10 @@ package protocol MessagesService: Sendable {
     /// Stores a message; answers after the commit.
     /// invalid: the body or an id breaks a rule. forbidden, not_found, unavailable: as the relay says.
     func send(_ request: MessagesSendRequest, context: RPCContext) async throws -> MessagesSendResponse
+
+    /// Edits or deletes a message, or sets or takes back a reaction to it; answers after the commit.
+    /// invalid, forbidden, not_found, conflict, unavailable: as for Send, and as the relay says.
+    func amend(_ request: MessagesAmendRequest, context: RPCContext) async throws -> MessagesSendResponse
 }
 
 /// Makes an implementation of `roost.messages.v1.Messages` known to an `RPCServer`.
@@ -57,6 +81,9 @@ package struct MessagesRegistration: RPCService {
         methods = [
             .unary(MessagesMethods.send) { request, context in
                 try await implementation.send(request, context: context)
+            },
+            .unary(MessagesMethods.amend) { request, context in
+                try await implementation.amend(request, context: context)
             },
         ]
     }

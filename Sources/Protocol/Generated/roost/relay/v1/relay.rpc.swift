@@ -14,6 +14,12 @@ package enum RelayMethods {
         "roost.relay.v1.Relay/Append", idempotent: true)
     package static let openDirect = RPCMethod<RelayOpenDirectRequest, RelayOpenDirectResponse>(
         "roost.relay.v1.Relay/OpenDirect", idempotent: true)
+    package static let changeGroup = RPCMethod<RelayChangeGroupRequest, RelayChangeGroupResponse>(
+        "roost.relay.v1.Relay/ChangeGroup", idempotent: true)
+    package static let block = RPCMethod<RelayBlockRequest, RelayBlockResponse>(
+        "roost.relay.v1.Relay/Block", idempotent: true)
+    package static let addDevice = RPCMethod<RelayAddDeviceRequest, RelayAddDeviceResponse>(
+        "roost.relay.v1.Relay/AddDevice", idempotent: true)
     package static let sync = RPCMethod<RelaySyncRequest, RelaySyncPage>(
         "roost.relay.v1.Relay/Sync", serverStreaming: true)
     package static let acknowledge = RPCMethod<RelayAcknowledgeRequest, RelayAcknowledgeResponse>(
@@ -30,6 +36,14 @@ package enum RelayMethods {
         "roost.relay.v1.Relay/Receipts", idempotent: true)
     package static let mute = RPCMethod<RelayMuteRequest, RelayMuteResponse>(
         "roost.relay.v1.Relay/Mute", idempotent: true)
+    package static let windows = RPCMethod<RelayWindowsRequest, RelayWindowsResponse>(
+        "roost.relay.v1.Relay/Windows", idempotent: true)
+    package static let lookup = RPCMethod<RelayLookupRequest, RelayLookupResponse>(
+        "roost.relay.v1.Relay/Lookup", idempotent: true)
+    package static let contacts = RPCMethod<RelayContactsRequest, RelayContactsResponse>(
+        "roost.relay.v1.Relay/Contacts", idempotent: true)
+    package static let follow = RPCMethod<RelayFollowRequest, RelayFollowResponse>(
+        "roost.relay.v1.Relay/Follow", idempotent: true)
 }
 
 /// Calls about one conversation carry its id as routing key: one relay at a time appends to it and pushes it.
@@ -40,16 +54,22 @@ package struct RelayStub: Sendable {
         self.caller = caller
     }
 
-    /// Appends one event; answers after the commit. A (sender, client_id) known already answers the first event.
-    /// forbidden: the sender is no member. not_found: no such conversation. unavailable: not stored, try again.
+    /// Appends a message, edit, delete or reaction, and amends what it amends; answers after the commit.
+    /// A message whose (sender, client_id) is known answers the first event as a duplicate; so does an edit of the same
+    /// message with the same client_id and body, a delete of a deleted message, and a reaction that changes nothing.
+    /// forbidden: the sender is no member, or is blocked, or may not amend this. not_found: no such conversation or message.
+    /// conflict: an edit of, or a reaction to, a deleted message. unavailable: not stored, try again.
     package func append(
         _ request: RelayAppendRequest, options: CallOptions = .init()
     ) async throws(RPCError) -> RelayAppendResponse {
         try await caller.unary(RelayMethods.append, request, options)
     }
 
-    /// Appends one event; answers after the commit. A (sender, client_id) known already answers the first event.
-    /// forbidden: the sender is no member. not_found: no such conversation. unavailable: not stored, try again.
+    /// Appends a message, edit, delete or reaction, and amends what it amends; answers after the commit.
+    /// A message whose (sender, client_id) is known answers the first event as a duplicate; so does an edit of the same
+    /// message with the same client_id and body, a delete of a deleted message, and a reaction that changes nothing.
+    /// forbidden: the sender is no member, or is blocked, or may not amend this. not_found: no such conversation or message.
+    /// conflict: an edit of, or a reaction to, a deleted message. unavailable: not stored, try again.
     /// Without a task: `completion` is called once, on `loop`.
     package func append(
         _ request: RelayAppendRequest, options: CallOptions = .init(), on loop: any EventLoop,
@@ -72,6 +92,58 @@ package struct RelayStub: Sendable {
         completion: @escaping @Sendable (Result<RelayOpenDirectResponse, RPCError>) -> Void
     ) {
         caller.unary(RelayMethods.openDirect, request, options, on: loop, completion: completion)
+    }
+
+    /// Makes a group's conversation, changes who is in it, or what it is called: one event for each, in the order given
+    /// (first `group`, then `members`), in one transaction. A known (sender, change_id) answers as a duplicate.
+    /// What changes nothing (a member who joins, a stranger who leaves) makes no event.
+    package func changeGroup(
+        _ request: RelayChangeGroupRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> RelayChangeGroupResponse {
+        try await caller.unary(RelayMethods.changeGroup, request, options)
+    }
+
+    /// Makes a group's conversation, changes who is in it, or what it is called: one event for each, in the order given
+    /// (first `group`, then `members`), in one transaction. A known (sender, change_id) answers as a duplicate.
+    /// What changes nothing (a member who joins, a stranger who leaves) makes no event.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func changeGroup(
+        _ request: RelayChangeGroupRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<RelayChangeGroupResponse, RPCError>) -> Void
+    ) {
+        caller.unary(RelayMethods.changeGroup, request, options, on: loop, completion: completion)
+    }
+
+    /// Refuses (or no longer refuses) what `peer` says to `user` in their direct conversation.
+    package func block(
+        _ request: RelayBlockRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> RelayBlockResponse {
+        try await caller.unary(RelayMethods.block, request, options)
+    }
+
+    /// Refuses (or no longer refuses) what `peer` says to `user` in their direct conversation.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func block(
+        _ request: RelayBlockRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<RelayBlockResponse, RPCError>) -> Void
+    ) {
+        caller.unary(RelayMethods.block, request, options, on: loop, completion: completion)
+    }
+
+    /// A device logs in for the first time: of long conversations it is given the end only; the rest is history.
+    package func addDevice(
+        _ request: RelayAddDeviceRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> RelayAddDeviceResponse {
+        try await caller.unary(RelayMethods.addDevice, request, options)
+    }
+
+    /// A device logs in for the first time: of long conversations it is given the end only; the rest is history.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func addDevice(
+        _ request: RelayAddDeviceRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<RelayAddDeviceResponse, RPCError>) -> Void
+    ) {
+        caller.unary(RelayMethods.addDevice, request, options, on: loop, completion: completion)
     }
 
     /// What a device lacks: first a page with `positions`, then pages of events, each conversation's in order.
@@ -194,16 +266,94 @@ package struct RelayStub: Sendable {
     ) {
         caller.unary(RelayMethods.mute, request, options, on: loop, completion: completion)
     }
+
+    /// What a user may read, one window a conversation.
+    package func windows(
+        _ request: RelayWindowsRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> RelayWindowsResponse {
+        try await caller.unary(RelayMethods.windows, request, options)
+    }
+
+    /// What a user may read, one window a conversation.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func windows(
+        _ request: RelayWindowsRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<RelayWindowsResponse, RPCError>) -> Void
+    ) {
+        caller.unary(RelayMethods.windows, request, options, on: loop, completion: completion)
+    }
+
+    /// Messages in their present state, in the order asked for. What the user may not see, or what was deleted, is left out.
+    package func lookup(
+        _ request: RelayLookupRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> RelayLookupResponse {
+        try await caller.unary(RelayMethods.lookup, request, options)
+    }
+
+    /// Messages in their present state, in the order asked for. What the user may not see, or what was deleted, is left out.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func lookup(
+        _ request: RelayLookupRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<RelayLookupResponse, RPCError>) -> Void
+    ) {
+        caller.unary(RelayMethods.lookup, request, options, on: loop, completion: completion)
+    }
+
+    /// Those of the peers that the user has a direct conversation with in which something was said.
+    package func contacts(
+        _ request: RelayContactsRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> RelayContactsResponse {
+        try await caller.unary(RelayMethods.contacts, request, options)
+    }
+
+    /// Those of the peers that the user has a direct conversation with in which something was said.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func contacts(
+        _ request: RelayContactsRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<RelayContactsResponse, RPCError>) -> Void
+    ) {
+        caller.unary(RelayMethods.contacts, request, options, on: loop, completion: completion)
+    }
+
+    /// The log as a consumer follows it: every event once, in the order of the commits. Waits while there is none.
+    package func follow(
+        _ request: RelayFollowRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> RelayFollowResponse {
+        try await caller.unary(RelayMethods.follow, request, options)
+    }
+
+    /// The log as a consumer follows it: every event once, in the order of the commits. Waits while there is none.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func follow(
+        _ request: RelayFollowRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<RelayFollowResponse, RPCError>) -> Void
+    ) {
+        caller.unary(RelayMethods.follow, request, options, on: loop, completion: completion)
+    }
 }
 
 /// Calls about one conversation carry its id as routing key: one relay at a time appends to it and pushes it.
 package protocol RelayService: Sendable {
-    /// Appends one event; answers after the commit. A (sender, client_id) known already answers the first event.
-    /// forbidden: the sender is no member. not_found: no such conversation. unavailable: not stored, try again.
+    /// Appends a message, edit, delete or reaction, and amends what it amends; answers after the commit.
+    /// A message whose (sender, client_id) is known answers the first event as a duplicate; so does an edit of the same
+    /// message with the same client_id and body, a delete of a deleted message, and a reaction that changes nothing.
+    /// forbidden: the sender is no member, or is blocked, or may not amend this. not_found: no such conversation or message.
+    /// conflict: an edit of, or a reaction to, a deleted message. unavailable: not stored, try again.
     func append(_ request: RelayAppendRequest, context: RPCContext) async throws -> RelayAppendResponse
 
     /// The direct conversation of two users, made when there is none.
     func openDirect(_ request: RelayOpenDirectRequest, context: RPCContext) async throws -> RelayOpenDirectResponse
+
+    /// Makes a group's conversation, changes who is in it, or what it is called: one event for each, in the order given
+    /// (first `group`, then `members`), in one transaction. A known (sender, change_id) answers as a duplicate.
+    /// What changes nothing (a member who joins, a stranger who leaves) makes no event.
+    func changeGroup(_ request: RelayChangeGroupRequest, context: RPCContext) async throws -> RelayChangeGroupResponse
+
+    /// Refuses (or no longer refuses) what `peer` says to `user` in their direct conversation.
+    func block(_ request: RelayBlockRequest, context: RPCContext) async throws -> RelayBlockResponse
+
+    /// A device logs in for the first time: of long conversations it is given the end only; the rest is history.
+    func addDevice(_ request: RelayAddDeviceRequest, context: RPCContext) async throws -> RelayAddDeviceResponse
 
     /// What a device lacks: first a page with `positions`, then pages of events, each conversation's in order.
     func sync(
@@ -226,6 +376,18 @@ package protocol RelayService: Sendable {
     func receipts(_ request: RelayReceiptsRequest, context: RPCContext) async throws -> RelayReceiptsResponse
 
     func mute(_ request: RelayMuteRequest, context: RPCContext) async throws -> RelayMuteResponse
+
+    /// What a user may read, one window a conversation.
+    func windows(_ request: RelayWindowsRequest, context: RPCContext) async throws -> RelayWindowsResponse
+
+    /// Messages in their present state, in the order asked for. What the user may not see, or what was deleted, is left out.
+    func lookup(_ request: RelayLookupRequest, context: RPCContext) async throws -> RelayLookupResponse
+
+    /// Those of the peers that the user has a direct conversation with in which something was said.
+    func contacts(_ request: RelayContactsRequest, context: RPCContext) async throws -> RelayContactsResponse
+
+    /// The log as a consumer follows it: every event once, in the order of the commits. Waits while there is none.
+    func follow(_ request: RelayFollowRequest, context: RPCContext) async throws -> RelayFollowResponse
 }
 
 /// Makes an implementation of `roost.relay.v1.Relay` known to an `RPCServer`.
@@ -240,6 +402,15 @@ package struct RelayRegistration: RPCService {
             },
             .unary(RelayMethods.openDirect) { request, context in
                 try await implementation.openDirect(request, context: context)
+            },
+            .unary(RelayMethods.changeGroup) { request, context in
+                try await implementation.changeGroup(request, context: context)
+            },
+            .unary(RelayMethods.block) { request, context in
+                try await implementation.block(request, context: context)
+            },
+            .unary(RelayMethods.addDevice) { request, context in
+                try await implementation.addDevice(request, context: context)
             },
             .serverStreaming(RelayMethods.sync) { request, writer, context in
                 try await implementation.sync(request, writer: writer, context: context)
@@ -264,6 +435,18 @@ package struct RelayRegistration: RPCService {
             },
             .unary(RelayMethods.mute) { request, context in
                 try await implementation.mute(request, context: context)
+            },
+            .unary(RelayMethods.windows) { request, context in
+                try await implementation.windows(request, context: context)
+            },
+            .unary(RelayMethods.lookup) { request, context in
+                try await implementation.lookup(request, context: context)
+            },
+            .unary(RelayMethods.contacts) { request, context in
+                try await implementation.contacts(request, context: context)
+            },
+            .unary(RelayMethods.follow) { request, context in
+                try await implementation.follow(request, context: context)
             },
         ]
     }

@@ -16,6 +16,8 @@ package enum UsersMethods {
         "roost.users.v1.Users/Keys", idempotent: true)
     package static let profiles = RPCMethod<UsersProfilesRequest, UsersProfilesResponse>(
         "roost.users.v1.Users/Profiles", idempotent: true)
+    package static let blocking = RPCMethod<UsersBlockingRequest, UsersBlockingResponse>(
+        "roost.users.v1.Users/Blocking", idempotent: true)
     package static let revocations = RPCMethod<UsersRevocationsRequest, UsersRevocationsPage>(
         "roost.users.v1.Users/Revocations", serverStreaming: true)
 }
@@ -76,6 +78,22 @@ package struct UsersStub: Sendable {
         caller.unary(UsersMethods.profiles, request, options, on: loop, completion: completion)
     }
 
+    /// Those of the peers that have blocked the user.
+    package func blocking(
+        _ request: UsersBlockingRequest, options: CallOptions = .init()
+    ) async throws(RPCError) -> UsersBlockingResponse {
+        try await caller.unary(UsersMethods.blocking, request, options)
+    }
+
+    /// Those of the peers that have blocked the user.
+    /// Without a task: `completion` is called once, on `loop`.
+    package func blocking(
+        _ request: UsersBlockingRequest, options: CallOptions = .init(), on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<UsersBlockingResponse, RPCError>) -> Void
+    ) {
+        caller.unary(UsersMethods.blocking, request, options, on: loop, completion: completion)
+    }
+
     /// Devices whose session ended while access tokens for them may still be alive: all of them first, then each as it happens.
     package func revocations(
         _ request: UsersRevocationsRequest, options: CallOptions = .init(timeout: nil)
@@ -105,6 +123,9 @@ package protocol UsersService: Sendable {
     /// Those of the users asked for that exist.
     func profiles(_ request: UsersProfilesRequest, context: RPCContext) async throws -> UsersProfilesResponse
 
+    /// Those of the peers that have blocked the user.
+    func blocking(_ request: UsersBlockingRequest, context: RPCContext) async throws -> UsersBlockingResponse
+
     /// Devices whose session ended while access tokens for them may still be alive: all of them first, then each as it happens.
     func revocations(
         _ request: UsersRevocationsRequest, writer: RPCStreamWriter<UsersRevocationsPage>, context: RPCContext
@@ -126,6 +147,9 @@ package struct UsersRegistration: RPCService {
             },
             .unary(UsersMethods.profiles) { request, context in
                 try await implementation.profiles(request, context: context)
+            },
+            .unary(UsersMethods.blocking) { request, context in
+                try await implementation.blocking(request, context: context)
             },
             .serverStreaming(UsersMethods.revocations) { request, writer, context in
                 try await implementation.revocations(request, writer: writer, context: context)
