@@ -9,9 +9,9 @@ extension LogStore {
         let result =
             if let conversations {
                 try await reads.query(
-                    LogStatements.positionsOfSome, [.int8(user.column), .int8s(conversations.map(\.column))])
+                    ReadStatements.positionsOfSome, [.int8(user.column), .int8s(conversations.map(\.column))])
             } else {
-                try await reads.query(LogStatements.positionsOfAll, [.int8(user.column), .int8(device.column)])
+                try await reads.query(ReadStatements.positionsOfAll, [.int8(user.column), .int8(device.column)])
             }
         var standings: [SyncPlan.Standing] = []
         standings.reserveCapacity(result.rows.count)
@@ -30,7 +30,7 @@ extension LogStore {
         in ranges: [SyncPlan.Position], for viewer: UInt64?
     ) async throws(PostgresError) -> [LogEvent] {
         let result = try await reads.query(
-            LogStatements.ranges,
+            ReadStatements.ranges,
             [
                 .int8s(ranges.map(\.conversation.column)), .int8s(ranges.map(\.after.column)),
                 .int8s(ranges.map(\.head.column)),
@@ -42,7 +42,7 @@ extension LogStore {
     package func window(
         conversation: UInt64, user: UInt64
     ) async throws(PostgresError) -> ClosedRange<UInt64>?? {
-        let result = try await reads.query(LogStatements.window, [.int8(conversation.column), .int8(user.column)])
+        let result = try await reads.query(ReadStatements.window, [.int8(conversation.column), .int8(user.column)])
         return try Self.window(result)
     }
 
@@ -53,9 +53,9 @@ extension LogStore {
         let edge: UInt64 =
             if forward { request.after } else if request.before > 0 { request.before } else { UInt64(Int64.max) }
         let results = try await reads.pipeline([
-            (LogStatements.window, [.int8(request.conversation.column), .int8(request.user.column)]),
+            (ReadStatements.window, [.int8(request.conversation.column), .int8(request.user.column)]),
             (
-                forward ? LogStatements.after : LogStatements.before,
+                forward ? ReadStatements.after : ReadStatements.before,
                 [
                     .int8(request.conversation.column), .int8(request.user.column), .int8(edge.column),
                     .int8(Int64(limit + 1)), .bool(request.raw),
@@ -74,8 +74,8 @@ extension LogStore {
         conversation: UInt64, seq: UInt64, user: UInt64
     ) async throws(PostgresError) -> RelayReceiptsResponse?? {
         let results = try await reads.pipeline([
-            (LogStatements.window, [.int8(conversation.column), .int8(user.column)]),
-            (LogStatements.receipts, [.int8(conversation.column), .int8(seq.column)]),
+            (ReadStatements.window, [.int8(conversation.column), .int8(user.column)]),
+            (ReadStatements.receipts, [.int8(conversation.column), .int8(seq.column)]),
         ])
         switch try Self.window(results[0]) {
         case .none: return .none
@@ -99,11 +99,11 @@ extension LogStore {
         let result =
             if request.only != 0 {
                 try await reads.query(
-                    LogStatements.conversation,
+                    ReadStatements.conversation,
                     [.int8(request.user.column), .int8(request.device.column), .int8(request.only.column)])
             } else {
                 try await reads.query(
-                    LogStatements.conversations,
+                    ReadStatements.conversations,
                     [
                         .int8(request.user.column), .int8(request.device.column),
                         request.kind == .unspecified ? .null : .int2(Int16(request.kind.rawValue)),
