@@ -24,7 +24,8 @@ package struct ChatRole: Role {
         if !context.configuration.limits { configuration.limits = nil }
         let relays = context.pool("relay")
         let backend = ChatBackend(
-            users: context.pool("users"), messages: context.pool("messages"), sessions: context.pool("sessions"),
+            users: context.pool("users"), messages: context.pool("messages"),
+            groupMessages: context.pool("group-messages"), sessions: context.pool("sessions"),
             lastSeen: context.pool("last-seen"), relay: relays, relays: { Set(relays.peers.map(\.id)) },
             relayNamed: { relays.caller(to: $0) }, relayForKey: { relays.peer(forKey: $0)?.id })
         let operations = context.operations

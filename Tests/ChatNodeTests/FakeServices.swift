@@ -26,26 +26,37 @@ final class FakeServices: Sendable {
         var presences: [AsyncStream<LastSeenFollowPage>.Continuation] = []
         var deliver: (@Sendable (ChatDeliverRequest) -> Void)?
         var incarnation: UInt64 = 0
+        /// Calls to `messages`, and to `group-messages`.
+        var directCalls = 0
+        var groupCalls = 0
     }
 
     let state = NIOLockedValueBox(State())
 
-    /// Appends as the relay would, and pushes.
+    /// Appends a message as the relay would, and pushes it.
     func append(sender: UInt64, text: String, clientID: String) -> (StoredEvent, Bool) {
+        append(
+            .with {
+                $0.kind = .message
+                $0.sender = sender
+                $0.clientID = clientID
+                $0.body.text = text
+            })
+    }
+
+    /// Appends an event as the relay would, and pushes it; whether its `client_id` was known.
+    func append(_ new: StoredEvent) -> (StoredEvent, Bool) {
         let (event, isNew, deliver, request) = state.withLockedValue { state in
-            if let seq = state.byClientID["\(sender) \(clientID)"] {
+            let key = "\(new.sender) \(new.clientID)"
+            if !new.clientID.isEmpty, let seq = state.byClientID[key] {
                 return (state.log[Int(seq) - 1], false, state.deliver, ChatDeliverRequest())
             }
-            var event = StoredEvent()
+            var event = new
             event.conversation = 1
             event.seq = UInt64(state.log.count + 1)
-            event.kind = .message
-            event.sender = sender
-            event.clientID = clientID
-            event.body.text = text
             event.sentAtMs = 1000
             state.log.append(event)
-            state.byClientID["\(sender) \(clientID)"] = event.seq
+            if !event.clientID.isEmpty { state.byClientID[key] = event.seq }
             var delivery = ChatDelivery()
             delivery.event = event
             delivery.handles = state.losesPushes ? [] : state.roster.keys.sorted()
@@ -89,7 +100,35 @@ extension FakeServices: RelayService, MessagesService, UsersService, SessionsSer
         throw RPCError(.unimplemented, "Not yet.")
     }
     func amend(_ request: MessagesAmendRequest, context: RPCContext) async throws -> MessagesSendResponse {
-        throw RPCError(.unimplemented, "Not yet.")
+        try check()
+        guard request.conversation == 1, state.withLockedValue({ request.message <= $0.log.count }) else {
+            throw RPCError(.notFound, "no such message")
+        }
+        var event = StoredEvent()
+        event.sender = request.user
+        event.target = request.message
+        switch request.change {
+        case .edit(let body):
+            event.kind = .edit
+            event.body = body
+            event.clientID = request.ref
+        case .deletion: event.kind = .delete
+        case .reaction(let reaction):
+            event.kind = .reaction
+            event.emoji = reaction.emoji
+            event.removed = reaction.removed
+        case nil: throw RPCError(.invalid, "nothing to do")
+        }
+        return response(append(event))
+    }
+
+    private func response(_ appended: (event: StoredEvent, isDuplicate: Bool)) -> MessagesSendResponse {
+        var response = MessagesSendResponse()
+        response.conversation = appended.event.conversation
+        response.seq = appended.event.seq
+        response.sentAtMs = appended.event.sentAtMs
+        response.duplicate = appended.isDuplicate
+        return response
     }
 
     func authenticate(
@@ -107,13 +146,7 @@ extension FakeServices: RelayService, MessagesService, UsersService, SessionsSer
         if request.conversation > 1 { throw RPCError(.forbidden, "no member") }
         // The first of several takes longest: only order in the caller keeps them in order.
         if request.body.text.hasPrefix("slow") { try await Task.sleep(for: .milliseconds(30)) }
-        let (event, duplicate) = append(sender: request.user, text: request.body.text, clientID: request.clientID)
-        var response = MessagesSendResponse()
-        response.conversation = event.conversation
-        response.seq = event.seq
-        response.sentAtMs = event.sentAtMs
-        response.duplicate = duplicate
-        return response
+        return response(append(sender: request.user, text: request.body.text, clientID: request.clientID))
     }
 
     func sync(
@@ -214,6 +247,18 @@ extension FakeServices: RelayService, MessagesService, UsersService, SessionsSer
     ) async throws -> SessionsCloseDeviceResponse { .init() }
 }
 
+/// A role's pool, its calls counted.
+struct CountingCaller: RPCCaller {
+    let caller: any RPCCaller
+    let services: FakeServices
+    let count: @Sendable (inout FakeServices.State) -> Void
+
+    func start(_ call: RPCCall) {
+        services.state.withLockedValue { count(&$0) }
+        caller.start(call)
+    }
+}
+
 /// A node on free ports with its stand-ins.
 struct TestNode: Sendable {
     let services: FakeServices
@@ -242,7 +287,9 @@ struct TestNode: Sendable {
             role: "all", configuration: RPCPoolConfiguration(identity: identity, security: .sharedKey("key")),
             eventLoopGroup: group, logger: logger)
         let backend = ChatBackend(
-            users: pool, messages: pool, sessions: pool, lastSeen: pool, relay: pool,
+            users: pool, messages: CountingCaller(caller: pool, services: services) { $0.directCalls += 1 },
+            groupMessages: CountingCaller(caller: pool, services: services) { $0.groupCalls += 1 },
+            sessions: pool, lastSeen: pool, relay: pool,
             relays: { Set(pool.peers.map(\.id)) }, relayNamed: { pool.caller(to: $0) },
             relayForKey: { pool.peer(forKey: $0)?.id })
         let node = try await ChatNode(

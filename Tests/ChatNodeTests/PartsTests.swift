@@ -9,7 +9,14 @@ import Testing
         var request = MessagesSendRequest()
         request.conversation = conversation
         request.to = to
-        return SendLanes.Item(ref: ref, request: request)
+        return SendLanes.Item(ref: ref, call: .send(request))
+    }
+
+    private func deletion(_ ref: String, conversation: UInt64) -> SendLanes.Item {
+        var request = MessagesAmendRequest()
+        request.conversation = conversation
+        request.deletion = .init()
+        return SendLanes.Item(ref: ref, call: .amend(request))
     }
 
     private func called(_ outcome: SendLanes.Outcome) -> String? {
@@ -38,6 +45,23 @@ import Testing
         _ = lanes.succeeded(.user(9), conversation: 5)
         #expect(lanes.succeeded(.user(9), conversation: 5) == nil)
         #expect(called(lanes.add(item("4", conversation: 5))) == "4")
+    }
+
+    @Test func whatAmendsWaitsForWhatItAmends() {
+        var lanes = SendLanes()
+        _ = lanes.add(item("1", to: 9))
+        _ = lanes.add(item("2", to: 9))
+        #expect(lanes.succeeded(.user(9), conversation: 6)?.ref == "2")
+        #expect(called(lanes.add(deletion("3", conversation: 6))) == nil)
+        #expect(called(lanes.add(deletion("4", conversation: 8))) == "4")
+        #expect(lanes.succeeded(.user(9), conversation: 6)?.ref == "3")
+        #expect(lanes.refused(.user(9)) == nil)
+    }
+
+    @Test func groupsAreToldByTheirID() {
+        let items = [item("1", conversation: 7), item("2", conversation: 8), item("3", to: 9)]
+        #expect(items.map(\.isForGroup) == [true, false, false])
+        #expect(deletion("4", conversation: 7).isForGroup)
     }
 
     @Test func aFailureTakesThoseBehindWithIt() {

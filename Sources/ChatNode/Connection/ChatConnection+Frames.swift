@@ -22,17 +22,14 @@ extension ChatConnection {
         do throws(ClientFrameError) {
             switch content {
             case .hello: break
-            case .send(let value): try send(value)
-            // These three are built with the rest of what one does with a message: rules and log have a place for them.
+            case .send(let value):
+                say(SendLanes.Item(ref: value.ref, call: .send(try value.request(user: user, device: device))))
             case .edit(let value):
-                _ = try value.request(user: user, device: device)
-                notYet(value.ref)
+                say(SendLanes.Item(ref: value.ref, call: .amend(try value.request(user: user, device: device))))
             case .delete(let value):
-                _ = try value.request(user: user, device: device)
-                notYet(value.ref)
+                say(SendLanes.Item(ref: value.ref, call: .amend(try value.request(user: user, device: device))))
             case .react(let value):
-                _ = try value.request(user: user, device: device)
-                notYet(value.ref)
+                say(SendLanes.Item(ref: value.ref, call: .amend(try value.request(user: user, device: device))))
             case .read(let value): read(try value.position())
             case .received(let value): for position in try value.positions() { received(position) }
             case .typing(let value): typing(try value.target(), value.active)
@@ -45,8 +42,6 @@ extension ChatConnection {
             send(.error(ClientError(error, ref: String(frame.ref.prefix(Limits.clientIDBytes)))))
         }
     }
-
-    private func notYet(_ ref: String) { refuse("invalid", "not available yet", ref: ref) }
 
     private func pong(_ ping: ClientPing) {
         var pong = ClientPong()
@@ -91,28 +86,34 @@ extension ChatConnection {
         edge.close(.overloaded, "the service is not available")
     }
 
-    // MARK: Sends
+    // MARK: Messages
 
-    private func send(_ value: ClientSend) throws(ClientFrameError) {
-        let request = try value.request(user: user, device: device)
+    /// Has a message stored or amended, in its turn.
+    private func say(_ item: SendLanes.Item) {
         shard.metrics.sends += 1
         var lanes = lanes ?? SendLanes()
-        let outcome = lanes.add(.init(ref: value.ref, request: request))
+        let outcome = lanes.add(item)
         self.lanes = lanes
         switch outcome {
         case .call(let lane, let item): call(lane, item)
         case .queued: break
         case .full:
             shard.metrics.sendErrors += 1
-            refuse("rate_limited", "too many messages are waiting", ref: value.ref, retryAfter: 1000)
+            refuse("rate_limited", "too many messages are waiting", ref: item.ref, retryAfter: 1000)
         }
     }
 
     private func call(_ lane: SendLanes.Lane, _ item: SendLanes.Item) {
         let connection = NIOLoopBound(self, eventLoop: shard.loop)
         let started = NIODeadline.now()
-        MessagesStub(shard.node.backend.messages).send(item.request, on: shard.loop) { result in
-            connection.value.answered(lane, item, result, started)
+        let backend = shard.node.backend
+        let messages = MessagesStub(item.isForGroup ? backend.groupMessages : backend.messages)
+        let completion: @Sendable (Result<MessagesSendResponse, RPCError>) -> Void = {
+            connection.value.answered(lane, item, $0, started)
+        }
+        switch item.call {
+        case .send(let request): messages.send(request, on: shard.loop, completion: completion)
+        case .amend(let request): messages.amend(request, on: shard.loop, completion: completion)
         }
     }
 
@@ -120,22 +121,23 @@ extension ChatConnection {
         _ lane: SendLanes.Lane, _ item: SendLanes.Item, _ result: Result<MessagesSendResponse, RPCError>,
         _ started: NIODeadline
     ) {
-        guard phase != .gone, lanes != nil else { return }
+        guard phase != .gone else { return }
         switch result {
         case .success(let response):
             shard.metrics.acknowledged(after: Double((NIODeadline.now() - started).nanoseconds) / 1e9)
             send(.ack(ClientAck(response, ref: item.ref)))
-            if let next = lanes!.succeeded(lane, conversation: response.conversation) { call(lane, next) }
+            if let next = lanes?.succeeded(lane, conversation: response.conversation) { call(lane, next) }
         case .failure(let error):
             refuse(error, ref: item.ref)
             switch error.code {
             case .invalid, .unauthorized, .forbidden, .notFound, .conflict, .tooLarge, .rateLimited:
-                if let next = lanes!.refused(lane) { call(lane, next) }
+                if let next = lanes?.refused(lane) { call(lane, next) }
             case .unavailable, .deadlineExceeded, .cancelled, .unimplemented, .internalError:
-                for item in lanes!.failed(lane) { refuse(error, ref: item.ref) }
+                for item in lanes?.failed(lane) ?? [] { refuse(error, ref: item.ref) }
             }
         }
-        if lanes!.isEmpty { lanes = nil }
+        // The next call may have been answered on the spot, and have ended the lanes.
+        if lanes?.isEmpty == true { lanes = nil }
     }
 
     private func refuse(_ error: RPCError, ref: String) {

@@ -64,9 +64,10 @@ final class ChatConnection: EdgeSession {
         edge.write(shard.encoder.encode(frame, edge.subprotocol))
     }
 
-    func send(_ signal: inout EncodedSignal) {
-        // A signal that is late is worth nothing: a slow peer goes without.
-        guard phase == .joined, edge.isWritable else { return }
+    /// `isOwnState`: what the user did on another device.
+    func send(_ signal: inout EncodedSignal, isOwnState: Bool = false) {
+        // A signal of others that is late is worth nothing: a slow peer goes without.
+        guard phase == .joined, isOwnState || edge.isWritable else { return }
         edge.write(signal.bytes(edge.subprotocol, &shard.encoder))
     }
 

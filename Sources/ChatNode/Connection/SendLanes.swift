@@ -2,8 +2,9 @@ import ChatModel
 import DequeModule
 package import Protocol
 
-/// The sends of one connection: those to one conversation are stored in the order they came in, which one call at a time for
-/// each conversation makes sure of whichever instances answer them. Different conversations don't wait for each other.
+/// What one connection says, and what it edits, deletes and reacts to: in one conversation it is stored in the order it came
+/// in, which one call at a time for each conversation makes sure of whichever instances answer them. Different
+/// conversations don't wait for each other.
 package struct SendLanes {
     /// A conversation as it was addressed. The two ways to address a direct one share a lane once it is known that they are one.
     package enum Lane: Hashable, Sendable {
@@ -11,12 +12,32 @@ package struct SendLanes {
         case user(UInt64)
     }
 
-    package struct Item: Sendable {
-        package var ref: String
-        package var request: MessagesSendRequest
+    package enum Call: Sendable {
+        case send(MessagesSendRequest)
+        case amend(MessagesAmendRequest)
+
+        fileprivate var lane: Lane {
+            switch self {
+            case .send(let request): request.to != 0 ? .user(request.to) : .conversation(request.conversation)
+            case .amend(let request): .conversation(request.conversation)
+            }
+        }
     }
 
-    /// Sends that wait, all lanes together.
+    package struct Item: Sendable {
+        package var ref: String
+        package var call: Call
+
+        /// Whether it is about a group.
+        package var isForGroup: Bool {
+            switch call.lane {
+            case .user: false
+            case .conversation(let id): ConversationID(rawValue: id).isGroup
+            }
+        }
+    }
+
+    /// Calls that wait, all lanes together.
     private let limit: Int
     private var lanes: [Lane: Deque<Item>] = [:]
     private var aliases: [UInt64: Lane] = [:]
@@ -31,7 +52,7 @@ package struct SendLanes {
     }
 
     package mutating func add(_ item: Item) -> Outcome {
-        var lane = item.request.to != 0 ? Lane.user(item.request.to) : .conversation(item.request.conversation)
+        var lane = item.call.lane
         if case .conversation(let id) = lane, let alias = aliases[id] { lane = alias }
         guard lanes[lane] != nil else {
             lanes[lane] = []

@@ -30,7 +30,9 @@ package struct ChatConfiguration: Sendable {
 /// The services that a node calls.
 package struct ChatBackend: Sendable {
     package var users: any RPCCaller
+    /// The rules of direct conversations, and of groups.
     package var messages: any RPCCaller
+    package var groupMessages: any RPCCaller
     package var sessions: any RPCCaller
     package var lastSeen: any RPCCaller
     /// Any relay, or the one for a key.
@@ -42,13 +44,14 @@ package struct ChatBackend: Sendable {
     package var relayForKey: @Sendable (UInt64) -> String?
 
     package init(
-        users: any RPCCaller, messages: any RPCCaller, sessions: any RPCCaller, lastSeen: any RPCCaller,
-        relay: any RPCCaller, relays: @escaping @Sendable () -> Set<String>,
+        users: any RPCCaller, messages: any RPCCaller, groupMessages: any RPCCaller, sessions: any RPCCaller,
+        lastSeen: any RPCCaller, relay: any RPCCaller, relays: @escaping @Sendable () -> Set<String>,
         relayNamed: @escaping @Sendable (String) -> (any RPCCaller)?,
         relayForKey: @escaping @Sendable (UInt64) -> String?
     ) {
         self.users = users
         self.messages = messages
+        self.groupMessages = groupMessages
         self.sessions = sessions
         self.lastSeen = lastSeen
         self.relay = relay

@@ -111,11 +111,15 @@ final class NodeShard {
         }
         for receipt in request.receipts {
             var signal = EncodedSignal(.receipt(ClientReceipt(receipt)))
-            forEach(receipt.handles) { $0.send(&signal) }
+            forEach(receipt.handles) { $0.send(&signal, isOwnState: $0.user.rawValue == receipt.user) }
         }
         for typing in request.typings {
             var signal = EncodedSignal(.typing(ClientTyping(typing)))
             forEach(typing.handles) { $0.send(&signal) }
+        }
+        for mute in request.mutes {
+            var signal = EncodedSignal(.muted(ClientMuted(mute)))
+            forEach(mute.handles) { $0.send(&signal, isOwnState: true) }
         }
     }
 
