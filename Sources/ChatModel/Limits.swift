@@ -21,4 +21,11 @@ package enum Limits {
     package static let aboutCharacters = 0...500
     /// Members of a group.
     package static let groupMembers = 10_000
+    package static let groupNameCharacters = 1...64
+    package static let groupAboutCharacters = 0...500
+    /// Invites of a group that are good at a time.
+    package static let groupInvites = 100
+    /// How long an invite can be good, and how often.
+    package static let inviteSeconds: ClosedRange<Int64> = 1...31_536_000
+    package static let inviteUses: ClosedRange<Int64> = 1...100_000
 }

@@ -1,12 +1,9 @@
-import ChatModel
+package import ChatModel
 
 /// What an account's fields may hold. Each rule answers the value as it is to be stored, or why it is refused, in words
 /// for the person who typed it.
 package enum AccountRules {
-    package struct Refusal: Error, Equatable {
-        package var message: String
-        init(_ message: String) { self.message = message }
-    }
+    package typealias Refusal = TextRules.Refusal
 
     /// A user name: folded to lower case, so that it is unique without regard to case.
     package static func username(_ text: String) throws(Refusal) -> String {
@@ -33,7 +30,7 @@ package enum AccountRules {
     /// An address that mail can be sent to, by its shape: RFC 5321's lengths, one @, no quoted parts.
     package static func email(_ text: String) throws(Refusal) -> String {
         let refusal = Refusal("must be an e-mail address like name@example.org")
-        let text = trimmed(text)
+        let text = TextRules.trimmed(text)
         guard text.utf8.count <= 254 else { throw Refusal("must have at most 254 characters") }
         let parts = text.split(separator: "@", omittingEmptySubsequences: false)
         guard parts.count == 2 else { throw refusal }
@@ -83,92 +80,21 @@ package enum AccountRules {
 
     /// A name that others see.
     package static func displayName(_ text: String) throws(Refusal) -> String {
-        try line(text, Limits.displayNameCharacters)
+        try TextRules.line(text, Limits.displayNameCharacters)
     }
 
     /// What a user says of themselves; may have several lines.
     package static func about(_ text: String) throws(Refusal) -> String {
-        let text = trimmed(text)
-        try checkLength(text, Limits.aboutCharacters)
-        try checkCharacters(text, lines: true)
-        return text
-    }
-
-    /// A media id or a URL; nil where the text is empty.
-    package static func avatar(_ text: String) throws(Refusal) -> String? {
-        let text = trimmed(text)
-        guard !text.isEmpty else { return nil }
-        guard text.utf8.count <= 512,
-            text.unicodeScalars.allSatisfy({ $0.isASCII && $0.value > 0x20 && $0.value < 0x7F })
-        else { throw Refusal("must be a media id or a URL of at most 512 characters") }
-        if let scheme = text.split(separator: ":", maxSplits: 1).first, scheme.count < text.count {
-            // Anything but these would run in a page that shows it.
-            guard ["https", "http"].contains(scheme.lowercased()) else { throw Refusal("must be an http or https URL") }
-        }
-        return text
+        try TextRules.lines(text, Limits.aboutCharacters)
     }
 
     /// What a user calls a device.
     package static func deviceName(_ text: String) throws(Refusal) -> String {
-        try line(text, 1...64)
-    }
-
-    /// A search's text, folded as `searchKeys` are; nil where nothing is left of it.
-    package static func query(_ text: String) throws(Refusal) -> String {
-        let folded = folded(text)
-        guard (1...64).contains(folded.count), folded.utf8.count <= 512 else {
-            throw Refusal("must have 1 to 64 characters")
-        }
-        try checkCharacters(folded, lines: false)
-        return folded
+        try TextRules.line(text, 1...64)
     }
 
     /// What an account is found by: its user name, and its display name from each of its first words on.
     package static func searchKeys(username: String, displayName: String) -> Set<String> {
-        var keys: Set<String> = [username]
-        let words = folded(displayName).split(separator: " ")
-        for start in words.indices.prefix(8) { keys.insert(words[start...].joined(separator: " ")) }
-        return keys
+        TextRules.searchKeys(of: displayName).union([username])
     }
-
-    private static func folded(_ text: String) -> String {
-        text.lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")
-    }
-
-    private static func line(_ text: String, _ characters: ClosedRange<Int>) throws(Refusal) -> String {
-        let text = trimmed(text)
-        try checkLength(text, characters)
-        try checkCharacters(text, lines: false)
-        return text
-    }
-
-    private static func checkLength(_ text: String, _ characters: ClosedRange<Int>) throws(Refusal) {
-        // A character can have any number of scalars: the bytes are bounded as well.
-        guard characters.contains(text.count), text.utf8.count <= characters.upperBound * 16 else {
-            throw Refusal(
-                characters.lowerBound == 0
-                    ? "must have at most \(characters.upperBound) characters"
-                    : "must have \(characters.lowerBound) to \(characters.upperBound) characters")
-        }
-    }
-
-    /// Refuses control characters, and those that reorder or break what stands around the text where it is shown.
-    private static func checkCharacters(_ text: String, lines: Bool) throws(Refusal) {
-        for scalar in text.unicodeScalars {
-            if lines, scalar == "\n" || scalar == "\t" { continue }
-            switch scalar.value {
-            case 0x00...0x1F, 0x7F...0x9F, 0x2028, 0x2029, 0x202A...0x202E, 0x2066...0x2069:
-                throw Refusal("must not contain control characters")
-            case _: continue
-            }
-        }
-    }
-
-    private static func trimmed(_ text: String) -> String {
-        guard let first = text.firstIndex(where: { !isBlank($0) }), let last = text.lastIndex(where: { !isBlank($0) })
-        else { return "" }
-        return String(text[first...last])
-    }
-
-    private static func isBlank(_ character: Character) -> Bool { character == " " || character == "\u{A0}" }
 }

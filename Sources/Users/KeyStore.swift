@@ -2,6 +2,7 @@ import ChatModel
 package import Crypto
 import FoundationEssentials
 package import Postgres
+import ServiceKit
 
 /// What tokens are made and checked with. The first of each is the one that new ones are made with.
 package struct AccountKeys: Sendable {

@@ -1,6 +1,7 @@
 package import ChatModel
 package import Crypto
 import FoundationEssentials
+import ServiceKit
 
 /// What a refresh token says: `roost-r1.` and base64url of device, family and generation (8 bytes each, big endian)
 /// and their HMAC-SHA256.

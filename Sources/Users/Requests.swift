@@ -96,7 +96,7 @@ extension AccountStore.Changes {
         if fields.isNull("display_name") { fields.refuse("display_name", "must not be null") }
         if fields.isNull("avatar") {
             avatar = .some(nil)
-        } else if let given = fields.optional("avatar", AccountRules.avatar) {
+        } else if let given = fields.optional("avatar", TextRules.picture) {
             avatar = given
         }
         about = fields.isNull("about") ? "" : fields.optional("about", AccountRules.about)

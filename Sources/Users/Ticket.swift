@@ -1,5 +1,6 @@
 package import ChatModel
 package import Crypto
+import ServiceKit
 
 /// What opens one WebSocket: base64url of user, device, expiry and a nonce, and their HMAC-SHA256. That it is good only
 /// once is the redeemer's business, by the nonce.

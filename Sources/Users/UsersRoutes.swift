@@ -207,7 +207,7 @@ package struct UsersRoutes: Sendable {
         guard let text = request.uri.queryParameters["query"] else { throw Problem.field("query", "is missing") }
         let query: String
         do {
-            query = try AccountRules.query(String(text))
+            query = try TextRules.query(String(text))
         } catch {
             throw Problem.field("query", error.message)
         }
@@ -243,20 +243,6 @@ package struct UsersRoutes: Sendable {
             throw Problem(error)
         } catch is PasswordHasher.Busy {
             throw Problem.unavailable("Too many are logging in at once: try again in a moment.")
-        }
-    }
-}
-
-extension Problem {
-    /// The store's failure: what passes by itself is `unavailable`, the rest our fault.
-    init(_ error: PostgresError) {
-        switch error.code {
-        case .connection, .timeout, .poolExhausted, .closed, .cancelled:
-            self = .unavailable("The accounts in PostgreSQL can't be reached now.")
-        case .server where error.sqlState.map { ["53", "57", "40", "25", "55"].contains($0.category) } ?? false:
-            self = .unavailable("PostgreSQL can't do this now.")
-        case .server, .decoding, .encoding:
-            self = Problem(code: .internal, detail: "Something went wrong here.")
         }
     }
 }

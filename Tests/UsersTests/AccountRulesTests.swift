@@ -55,15 +55,6 @@ import Users
         #expect(try AccountRules.about("").isEmpty)
     }
 
-    @Test func avatars() throws {
-        #expect(try AccountRules.avatar("https://example.org/a.png") == "https://example.org/a.png")
-        #expect(try AccountRules.avatar("12345") == "12345")
-        #expect(try AccountRules.avatar("") == nil)
-        for bad in ["javascript:alert(1)", "data:text/html,x", "a b", "\u{0}", String(repeating: "x", count: 513)] {
-            #expect(throws: AccountRules.Refusal.self) { try AccountRules.avatar(bad) }
-        }
-    }
-
     @Test func searchKeysAreTheNamesFromEachWordOn() {
         #expect(
             AccountRules.searchKeys(username: "as", displayName: " Anna  Maria SMITH") == [

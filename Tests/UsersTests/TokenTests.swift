@@ -1,5 +1,6 @@
 import ChatModel
 import Crypto
+import ServiceKit
 import Testing
 import Users
 

@@ -1,11 +1,15 @@
-package import ServiceKit
+package import ChatModel
 
 /// A request's JSON object whose members are looked at one by one, so that a client hears of all that is wrong with them at
 /// once, and not of the first.
 package struct RequestFields: Decodable, Sendable {
-    enum Value: Sendable {
+    package typealias Refusal = TextRules.Refusal
+
+    private enum Value: Sendable {
         case text(String)
         case flag(Bool)
+        case number(Int64)
+        case texts([String])
         case null
         case other
     }
@@ -30,39 +34,33 @@ package struct RequestFields: Decodable, Sendable {
                 .init(codingPath: [], debugDescription: "An object with more than \(Self.limit) members."))
         }
         for key in container.allKeys {
-            values[Self.snakeCase(key.stringValue)] =
+            values[RoostJSON.snakeCase(key.stringValue)] =
                 if try container.decodeNil(forKey: key) {
                     .null
                 } else if let text = try? container.decode(String.self, forKey: key) {
                     .text(text)
                 } else if let flag = try? container.decode(Bool.self, forKey: key) {
                     .flag(flag)
+                } else if let number = try? container.decode(Int64.self, forKey: key) {
+                    .number(number)
+                } else if let texts = try? container.decode([String].self, forKey: key) {
+                    .texts(texts)
                 } else {
                     .other
                 }
         }
     }
 
-    /// The decoder may have turned `display_name` into `displayName`.
-    private static func snakeCase(_ name: String) -> String {
-        var result = ""
-        for character in name {
-            if character.isUppercase { result.append("_") }
-            result.append(contentsOf: character.lowercased())
-        }
-        return result
-    }
-
     /// A member that must be there. nil, and noted, where it isn't or its rule refuses it.
     package mutating func required<T>(
-        _ name: String, _ rule: (String) throws(AccountRules.Refusal) -> T
+        _ name: String, _ rule: (String) throws(Refusal) -> T
     ) -> T? {
         switch values[name] {
         case nil, .null:
             refuse(name, "is missing")
             return nil
         case .text(let text): return check(name, text, rule)
-        case .flag, .other:
+        case .flag, .number, .texts, .other:
             refuse(name, "must be a string")
             return nil
         }
@@ -70,12 +68,12 @@ package struct RequestFields: Decodable, Sendable {
 
     /// A member that may be left out or null: nil then.
     package mutating func optional<T>(
-        _ name: String, _ rule: (String) throws(AccountRules.Refusal) -> T
+        _ name: String, _ rule: (String) throws(Refusal) -> T
     ) -> T? {
         switch values[name] {
         case nil, .null: return nil
         case .text(let text): return check(name, text, rule)
-        case .flag, .other:
+        case .flag, .number, .texts, .other:
             refuse(name, "must be a string")
             return nil
         }
@@ -86,11 +84,36 @@ package struct RequestFields: Decodable, Sendable {
         switch values[name] {
         case nil: return nil
         case .flag(let flag): return flag
-        case .text, .null, .other:
+        case .text, .number, .texts, .null, .other:
             refuse(name, "must be true or false")
             return nil
         }
     }
+
+    /// A whole number that may be left out or null: nil then.
+    package mutating func number(_ name: String, in range: ClosedRange<Int64>) -> Int64? {
+        switch values[name] {
+        case nil, .null: return nil
+        case .number(let number) where range.contains(number): return number
+        case .text, .flag, .number, .texts, .other:
+            refuse(name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+            return nil
+        }
+    }
+
+    /// A list of strings that may be left out or null: empty then.
+    package mutating func texts(_ name: String) -> [String] {
+        switch values[name] {
+        case nil, .null: return []
+        case .texts(let texts): return texts
+        case .text, .flag, .number, .other:
+            refuse(name, "must be a list of strings")
+            return []
+        }
+    }
+
+    /// Whether the member is there at all.
+    package func isGiven(_ name: String) -> Bool { values[name] != nil }
 
     /// Whether the member is there and null.
     package func isNull(_ name: String) -> Bool {
@@ -109,7 +132,7 @@ package struct RequestFields: Decodable, Sendable {
     }
 
     private mutating func check<T>(
-        _ name: String, _ text: String, _ rule: (String) throws(AccountRules.Refusal) -> T
+        _ name: String, _ text: String, _ rule: (String) throws(Refusal) -> T
     ) -> T? {
         do {
             return try rule(text)
