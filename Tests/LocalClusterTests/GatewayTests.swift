@@ -178,6 +178,30 @@ import Testing
             let posted = try await gateway.request(.POST, "/app.js", body: "x")
             #expect(posted.status == 405)
             #expect(posted.headers.first(name: "Content-Type") == "application/problem+json")
+            #expect(posted.headers["Allow"] == ["GET, HEAD"])
+            #expect(page.headers["Allow"] == [])
+        }
+    }
+
+    @Test func theInterfaceIsDescribed() async throws {
+        try await withGateway { gateway in
+            let page = try await gateway.get("/docs")
+            #expect(page.status == 200)
+            #expect(page.headers.first(name: "Content-Type") == "text/html; charset=utf-8")
+            let document = try await gateway.get("/openapi.json")
+            #expect(document.headers.first(name: "Content-Type") == "application/json; charset=utf-8")
+            #expect(document.body.contains("\"openapi\": \"3.1.0\""))
+        }
+    }
+
+    @Test func aURLHoldsFiveHundredIDs() async throws {
+        try await withGateway { gateway in
+            let ids = Array(repeating: "9223372036854775807", count: 500).joined(separator: ",")
+            let answer = try await gateway.get("/last-seen-service/v1/users?ids=\(ids)")
+            #expect(answer.status == 200)
+            let long = try await gateway.get("/last-seen-service/v1/users?ids=\(ids),\(ids)")
+            #expect(long.status == 414)
+            #expect(long.code == "too_large")
         }
     }
 
