@@ -11,6 +11,11 @@ struct SendJSON: Decodable {
     var body: BodyJSON
 }
 
+struct EditJSON: Decodable {
+    var body: BodyJSON
+    var clientId: String?
+}
+
 struct ReadJSON: Decodable {
     var seq: UInt64
 }
@@ -34,36 +39,73 @@ struct PeerJSON: Encodable, Sendable {
     }
 }
 
+/// A group as the list of conversations shows it: what it is called now, and what the user is in it.
+struct GroupJSON: Encodable, Sendable {
+    var id: String
+    var name: String
+    var about: String
+    @Nullable var avatar: String?
+    var visibility: String
+    var role: String
+    var memberCount: UInt32
+
+    init(_ conversation: RelayConversation) {
+        let group = conversation.group
+        id = ConversationID(rawValue: conversation.id).description
+        name = group.name
+        about = group.about
+        _avatar = Nullable(wrappedValue: group.avatar.isEmpty ? nil : group.avatar)
+        visibility = group.public ? "public" : "private"
+        role = conversation.role.name
+        memberCount = conversation.memberCount
+    }
+}
+
 struct ConversationJSON: Encodable, Sendable {
     var id: String
-    var kind = "direct"
-    var peer: PeerJSON
+    var kind: String
+    var peer: PeerJSON?
+    var group: GroupJSON?
     var lastEvent: EventJSON?
     var head: UInt64
     var delivered: UInt64
     var read: UInt64
     var unread: UInt64
-    var mentions = 0
+    var mentions: UInt64
     var muted: Bool
     @Nullable var mutedUntil: Timestamp?
-    /// What the other has, and has read where they show it.
-    var peerDelivered: UInt64
-    var peerRead: UInt64
+    /// Direct: what the other has, and has read, where both show it.
+    var peerDelivered: UInt64?
+    var peerRead: UInt64?
 
-    /// - Parameter now: Unix milliseconds.
-    init(_ conversation: RelayConversation, _ profile: UsersProfile?, now: Int64) {
+    /// - Parameters:
+    ///   - profiles: of the user and, of a direct conversation, of the peer.
+    ///   - now: Unix milliseconds.
+    init(
+        _ conversation: RelayConversation, kind: MessagesKind, user: UInt64, _ profiles: [UInt64: UsersProfile],
+        now: Int64
+    ) {
         id = ConversationID(rawValue: conversation.id).description
-        peer = PeerJSON(id: conversation.peer, profile)
+        self.kind = kind.name
         lastEvent = conversation.hasLastEvent ? EventJSON(conversation.lastEvent) : nil
         head = conversation.head
         delivered = conversation.delivered
         read = conversation.read
         unread = conversation.unread
+        mentions = conversation.mentions
         muted = conversation.mutedUntilMs > now
         _mutedUntil = Nullable(
             wrappedValue: muted ? Timestamp(milliseconds: conversation.mutedUntilMs) : nil)
-        peerDelivered = conversation.peerDelivered
-        peerRead = profile?.readReceipts ?? false ? conversation.peerRead : 0
+        switch kind {
+        case .direct:
+            let profile = profiles[conversation.peer]
+            peer = PeerJSON(id: conversation.peer, profile)
+            let shown = profile?.readReceipts ?? false && profiles[user]?.readReceipts ?? false
+            peerDelivered = shown ? conversation.peerDelivered : 0
+            peerRead = shown ? conversation.peerRead : 0
+        case .group:
+            group = GroupJSON(conversation)
+        }
     }
 }
 
@@ -75,17 +117,17 @@ struct MessageJSON: Encodable, Sendable {
     }
 
     private enum CodingKeys: CodingKey {
-        case deleted, editedAt, reactions
+        case editedAt, reactions
     }
 
     var event: EventJSON
-    var deleted: Bool
     var editedAt: Timestamp?
     var reactions: [Reaction]
 
     init(_ message: RelayMessage) {
-        event = EventJSON(message.event)
-        deleted = message.deleted
+        var event = message.event
+        event.deleted = event.deleted || message.deleted
+        self.event = EventJSON(event)
         editedAt = message.editedAtMs > 0 ? Timestamp(milliseconds: message.editedAtMs) : nil
         reactions = message.reactions.map { reaction in
             Reaction(emoji: reaction.emoji, users: reaction.users.map { UserID(rawValue: $0).description })
@@ -95,7 +137,6 @@ struct MessageJSON: Encodable, Sendable {
     func encode(to encoder: any Encoder) throws {
         try event.encode(to: encoder)
         var container = encoder.container(keyedBy: CodingKeys.self)
-        if deleted { try container.encode(deleted, forKey: .deleted) }
         try container.encodeIfPresent(editedAt, forKey: .editedAt)
         if !reactions.isEmpty { try container.encode(reactions, forKey: .reactions) }
     }
@@ -104,4 +145,9 @@ struct MessageJSON: Encodable, Sendable {
 struct ReceiptsJSON: Encodable, Sendable {
     var delivered: [String]
     var read: [String]
+
+    init(delivered: [UInt64], read: [UInt64]) {
+        self.delivered = delivered.map { UserID(rawValue: $0).description }
+        self.read = read.map { UserID(rawValue: $0).description }
+    }
 }

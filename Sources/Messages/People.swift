@@ -2,25 +2,23 @@ import NIOConcurrencyHelpers
 package import Protocol
 package import RPC
 
-/// What is remembered of users: that they exist (for ever), how they are called (for a while), and which conversation two
-/// of them have (for ever).
+/// Users, and which conversation two of them have.
+///
+/// Profiles are asked for each time, so that a privacy switch holds at once; those seen last serve only while users can't be
+/// reached. A pair's conversation is remembered: it never changes.
 package final class People: Sendable {
     private struct Pair: Hashable {
         var low: UInt64
         var high: UInt64
     }
 
-    private struct Known {
-        var profile: UsersProfile
-        var until: ContinuousClock.Instant
-    }
-
     private struct State {
-        var profiles = GenerationCache<UInt64, Known>(limit: 20_000)
+        var profiles = GenerationCache<UInt64, UsersProfile>(limit: 20_000)
         var directs = GenerationCache<Pair, UInt64>(limit: 100_000)
     }
 
-    private static let lifetime: Duration = .seconds(30)
+    /// Ids in one call.
+    private static let chunk = 1000
 
     private let state = NIOLockedValueBox(State())
     private let users: UsersStub
@@ -32,42 +30,32 @@ package final class People: Sendable {
     }
 
     /// Those of the users that exist.
-    package func profiles(_ ids: [UInt64], options: CallOptions) async throws(RPCError) -> [UInt64: UsersProfile] {
-        let now = ContinuousClock.now
+    package func profiles(
+        _ ids: some Sequence<UInt64>, options: CallOptions = .init()
+    ) async throws(RPCError) -> [UInt64: UsersProfile] {
+        let wanted = Array(Set(ids))
         var found: [UInt64: UsersProfile] = [:]
-        var stale: [UInt64: UsersProfile] = [:]
-        var wanted: [UInt64] = []
-        state.withLockedValue { state in
-            for id in Set(ids) {
-                guard let known = state.profiles[id] else {
-                    wanted.append(id)
-                    continue
-                }
-                if known.until > now {
-                    found[id] = known.profile
-                } else {
-                    stale[id] = known.profile
-                    wanted.append(id)
-                }
-            }
-        }
-        guard !wanted.isEmpty else { return found }
-        var request = UsersProfilesRequest()
-        request.ids = wanted
-        do {
-            let answer = try await users.profiles(request, options: options)
-            state.withLockedValue { state in
-                for profile in answer.profiles {
-                    state.profiles[profile.id] = Known(profile: profile, until: now + Self.lifetime)
-                    found[profile.id] = profile
-                }
-            }
-        } catch {
-            // Names of a minute ago are better than no list.
-            guard stale.count == wanted.count else { throw error }
-            found.merge(stale) { first, _ in first }
+        for start in stride(from: 0, to: wanted.count, by: Self.chunk) {
+            let part = wanted[start..<min(start + Self.chunk, wanted.count)]
+            for profile in try await ask(part, options: options) { found[profile.id] = profile }
         }
         return found
+    }
+
+    private func ask(_ ids: ArraySlice<UInt64>, options: CallOptions) async throws(RPCError) -> [UsersProfile] {
+        var request = UsersProfilesRequest()
+        request.ids = Array(ids)
+        do {
+            let found = try await users.profiles(request, options: options).profiles
+            state.withLockedValue { state in
+                for profile in found { state.profiles[profile.id] = profile }
+            }
+            return found
+        } catch {
+            let known = state.withLockedValue { state in ids.compactMap { state.profiles[$0] } }
+            guard known.count == ids.count else { throw error }
+            return known
+        }
     }
 
     /// The direct conversation of two users, made when there is none.

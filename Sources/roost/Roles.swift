@@ -11,7 +11,7 @@ import Users
 enum Roles {
     static let all: [any Role.Type] = [
         ChatRole.self, DiscoveryRole.self, RelayRole.self, LastSeenRole.self, UsersRole.self, MessagesRole.self,
-        SessionsRole.self,
+        GroupMessagesRole.self, SessionsRole.self,
     ]
 
     /// The types of the named roles.

@@ -266,7 +266,8 @@ struct REST: Sendable {
                     ProblemMiddleware()
                     Identify()
                 }
-                MessagesRoutes(messages: DirectMessages(users: UsersStub(pool), relay: RelayStub(pool))).add(to: router)
+                MessagesRoutes(core: MessagesCore(kind: .direct, users: UsersStub(pool), relay: RelayStub(pool)))
+                    .add(to: router)
                 RelayRoutes(core: bench.relay).add(to: router)
                 try await Application(router: router).test(.router) { client in
                     try await body(REST(bench: bench, client: client))

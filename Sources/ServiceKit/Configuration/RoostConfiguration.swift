@@ -36,6 +36,8 @@ package struct RoostConfiguration: Sendable {
     package var eventLoops = 1
     package var scryptLogN = 14
     package var groupMembers = Limits.groupMembers
+    package var editWithin: Duration = .zero
+    package var searchLanguage = "english"
     package var logLevel = Logger.Level.info
     package var logFormat = LogFormat.text
     package var share: String?
@@ -69,6 +71,8 @@ package struct RoostConfiguration: Sendable {
     /// | `event_loops` (`ROOST_EVENT_LOOPS`) | count, 1...64 | 1 | network threads |
     /// | `scrypt_log_n` (`ROOST_SCRYPT_LOG_N`) | 1...20 | 14 | what hashing a password costs: 2^N KiB and time in proportion; low ones for load tests only |
     /// | `group_members` (`ROOST_GROUP_MEMBERS`) | 1...10000 | 10000 | members that a group can have |
+    /// | `edit_within_s` (`ROOST_EDIT_WITHIN_S`) | seconds, 0...315360000 | 0: any age | how old a message may be that its author edits |
+    /// | `search_language` (`ROOST_SEARCH_LANGUAGE`) | name of a text search configuration | english | by which messages are indexed and found: `simple`, `german` … as the database has them |
     /// | `log_level` (`ROOST_LOG_LEVEL`) | trace, debug, info, notice, warning, error, critical | info | |
     /// | `log_format` (`ROOST_LOG_FORMAT`) | text, json | text | |
     /// | `share` (`ROOST_SHARE`) | folder | searched upward from the executable and the working directory | holds `infra/migrations` |
@@ -101,6 +105,9 @@ package struct RoostConfiguration: Sendable {
         eventLoops = try values.integer("event_loops", in: 1...64) ?? eventLoops
         scryptLogN = try values.integer("scrypt_log_n", in: 1...20) ?? scryptLogN
         groupMembers = try values.integer("group_members", in: 1...Limits.groupMembers) ?? groupMembers
+        editWithin =
+            try values.integer("edit_within_s", in: 0...315_360_000).map { .seconds($0) } ?? editWithin
+        searchLanguage = try values.identifier("search_language") ?? searchLanguage
         logLevel = try values.choice("log_level", of: Logger.Level.self) ?? logLevel
         logFormat = try values.choice("log_format", of: LogFormat.self) ?? logFormat
         share = values.text("share")
@@ -112,7 +119,9 @@ package struct RoostConfiguration: Sendable {
         "roles", "node_id", "zone", "zookeeper", "zookeeper_auth", "session_timeout_ms", "postgres",
         "postgres_connections", "redis", "rpc_host", "rpc_port", "rpc_secret", "http_host", "http_port",
         "advertise_host", "admin_token", "public_url", "direct", "limits", "trusted_proxies", "capacity",
-        "event_loops", "scrypt_log_n", "group_members", "log_level", "log_format", "share", "shutdown_timeout_ms",
+        "event_loops", "scrypt_log_n", "group_members", "edit_within_s", "search_language", "log_level", "log_format",
+        "share",
+        "shutdown_timeout_ms",
     ]
 
     /// The value of a key that this process can't do without.
