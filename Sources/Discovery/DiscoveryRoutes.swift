@@ -1,7 +1,6 @@
 import Cluster
 import HTTPTypes
 import Hummingbird
-import NIOConcurrencyHelpers
 import NIOCore
 import ServiceKit
 
@@ -13,29 +12,21 @@ extension HTTPField.Name {
 
 /// What discovery answers over HTTP.
 struct DiscoveryRoutes: Sendable {
-    /// Asking for a node, per client address. Generous: an office behind one address reconnects at once.
-    static let rate = 50.0
-    static let burst = 500.0
-
     private let directory: NodeDirectory
     private let addressing: NodeAddressing
     private let health: HealthCheck
-    /// nil: no limits.
-    private let buckets: NIOLockedValueBox<TokenBuckets<String>>?
 
     init(directory: NodeDirectory, configuration: RoostConfiguration) {
         self.directory = directory
         health = HealthCheck(directory: directory)
         addressing = NodeAddressing(configuration: configuration)
-        buckets =
-            configuration.limits ? NIOLockedValueBox(TokenBuckets(rate: Self.rate, burst: Self.burst)) : nil
     }
 
     func add(to router: Router<RoostRequestContext>) {
         router.get("/_route") { request, _ in try route(request) }
         router.get("/healthz") { _, _ in try await healthz() }
         let group = router.group("/discovery-service/v1")
-        group.get("node") { _, context in try node(context) }
+        group.get("node") { _, _ in try node() }
         group.get("nodes") { _, context in
             try context.requireAdmin()
             let snapshot = directory.snapshot
@@ -61,10 +52,7 @@ struct DiscoveryRoutes: Sendable {
             body: .init(byteBuffer: ByteBuffer(string: #"{"status":"ok"}"#)))
     }
 
-    private func node(_ context: RoostRequestContext) throws(Problem) -> PickedNode {
-        if let buckets, let wait = buckets.withLockedValue({ $0.take(context.clientAddress) }) {
-            throw Problem(code: .rateLimited, detail: "Too many requests from this address.", retryAfter: wait)
-        }
+    private func node() throws(Problem) -> PickedNode {
         guard let choice = directory.pick() else { throw .unavailable("No chat node serves now.") }
         let record = choice.member.record
         return PickedNode(

@@ -31,8 +31,6 @@ package struct LastSeenRole: Role {
 
     package func routes(_ router: Router<RoostRequestContext>) { LastSeenRoutes(service: service).add(to: router) }
 
-    package func readiness() async -> [String] { redis.isConnected ? [] : ["Redis can't be reached"] }
-
     package func run() async throws {
         await withTaskGroup { group in
             group.addTask { await service.run(redis: redis) }

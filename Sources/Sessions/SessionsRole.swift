@@ -12,10 +12,9 @@ package struct SessionsRole: Role {
     package static let name = "sessions"
 
     private let directory: SessionsDirectory
-    private let redis: RedisClient
 
     package init(context: ServiceContext) async throws {
-        redis = try context.redis()
+        let redis = try context.redis()
         let chat = context.pool(DirectoryRules.chatRole)
         let membership = context.membership
         directory = SessionsDirectory(
@@ -26,8 +25,6 @@ package struct SessionsRole: Role {
     package var rpcServices: [any RPCService] { [SessionsRegistration(SessionsRPC(directory: directory))] }
 
     package func routes(_ router: Router<RoostRequestContext>) { SessionsRoutes(directory: directory).add(to: router) }
-
-    package func readiness() async -> [String] { redis.isConnected ? [] : ["Redis can't be reached"] }
 
     package func run() async throws { await directory.run() }
 }

@@ -17,7 +17,7 @@ package struct SignedIn: Sendable {
 package struct AccountService: Sendable {
     package var store: AccountStore
     package var hasher: PasswordHasher
-    package var limiter: RateLimiter
+    package var limiter: RequestLimiter
     package var issuer: TokenIssuer
     package var revocations: RevocationFeed
     package var sockets: SocketCloser
@@ -26,7 +26,7 @@ package struct AccountService: Sendable {
     package var logger: Logger
 
     package init(
-        store: AccountStore, hasher: PasswordHasher, limiter: RateLimiter, issuer: TokenIssuer,
+        store: AccountStore, hasher: PasswordHasher, limiter: RequestLimiter, issuer: TokenIssuer,
         revocations: RevocationFeed, sockets: SocketCloser, now: @escaping @Sendable () -> Int64, logger: Logger
     ) {
         self.store = store
@@ -42,7 +42,7 @@ package struct AccountService: Sendable {
     // MARK: Signing in
 
     package func register(_ registration: Registration, address: String) async throws -> SignedIn {
-        try await limit([(.registration, address)])
+        try await limit([.init(.registration, address: address)])
         // Before the hash, which is what costs; the unique indexes have the last word.
         let taken = try await store.taken(username: registration.username, email: registration.email)
         try Self.refuseTaken(username: taken.username, email: taken.email)
@@ -78,15 +78,15 @@ package struct AccountService: Sendable {
     }
 
     package func logIn(_ login: Login, address: String) async throws -> SignedIn {
-        let attempts: [RateLimiter.Key] = [(.failure, "\(address)/\(login.login)"), (.siege, login.login)]
-        try await limit([(.login, address)] + attempts)
+        let attempts = [Self.failures(of: login.login, from: address), .init(.loginName, login.login)]
+        try await limit([.init(.login, address: address)] + attempts)
         let found = try await store.find(login: login.login)
         // As long for a name that nobody has.
         guard try await hasher.verify(login.password, against: found?.password), let found else {
             throw Self.wrong
         }
         // Only failures count against the name.
-        await limiter.giveBack(attempts, now: now())
+        await limiter.giveBack(attempts)
         if hasher.isWeak(found.password), let stronger = try? await hasher.hash(login.password) {
             _ = try? await store.setPassword(found.account.id, from: found.password, to: stronger, now: now())
         }
@@ -205,14 +205,14 @@ package struct AccountService: Sendable {
     package func changePassword(of identity: Identity, _ body: RequestFields, address: String) async throws {
         guard let found = try await store.find(identity.user) else { throw Problem.notFound("There is no such user.") }
         let change = try PasswordChange(body, account: found.account)
-        let attempts: [RateLimiter.Key] = [(.failure, "\(address)/\(found.account.username)")]
+        let attempts = [Self.failures(of: found.account.username, from: address)]
         try await limit(attempts)
         guard try await hasher.verify(change.current, against: found.password) else {
             throw Problem(
                 code: .forbidden, detail: "The current password is wrong.",
                 errors: [FieldError(field: "current", message: "is wrong")])
         }
-        await limiter.giveBack(attempts, now: now())
+        await limiter.giveBack(attempts)
         let hash = try await hasher.hash(change.new)
         guard try await store.setPassword(identity.user, from: found.password, to: hash, now: now()) else {
             throw Problem.conflict("The password was changed by another request just now.")
@@ -220,9 +220,13 @@ package struct AccountService: Sendable {
         try await end(.allBut(identity.device), of: identity.user)
     }
 
-    private func limit(_ keys: [RateLimiter.Key]) async throws(Problem) {
-        if let wait = await limiter.take(keys, now: now()) {
-            throw Problem(code: .rateLimited, detail: "Too many attempts: wait a little.", retryAfter: wait)
-        }
+    /// Failed logins of one name from one address.
+    private static func failures(of login: String, from address: String) -> RequestLimiter.Key {
+        let network = NetworkAddress(address)?.network ?? address
+        return RequestLimiter.Key(.loginFailure, "\(network) \(login)")
+    }
+
+    private func limit(_ keys: [RequestLimiter.Key]) async throws(Problem) {
+        try await limiter.check(keys, "Too many attempts: wait a little.")
     }
 }

@@ -35,7 +35,7 @@ package struct UsersRole: Role {
             // As many at a time as there are cores; a queue of a few seconds.
             hasher: try PasswordHasher(
                 cost: PasswordHash.Cost(logN: configuration.scryptLogN), threads: cores, limit: 128 * cores),
-            limiter: RateLimiter(redis: redis, isOn: configuration.limits), issuer: TokenIssuer(),
+            limiter: context.limiter, issuer: TokenIssuer(),
             revocations: RevocationFeed(
                 store: store, redis: redis, lifetime: AccessToken.lifetime, now: { UnixClock.now() }, logger: logger),
             sockets: SocketCloser(logger: logger) {
@@ -61,17 +61,6 @@ package struct UsersRole: Role {
         }
         try await service.revocations.refresh()
         await service.issuer.use(keys)
-    }
-
-    package func readiness() async -> [String] {
-        var reasons: [String] = []
-        do {
-            _ = try await postgres.query("SELECT 1", timeout: .seconds(1))
-        } catch {
-            reasons.append("PostgreSQL: \(error.message)")
-        }
-        if !redis.isConnected { reasons.append("Redis can't be reached: tickets can't be redeemed") }
-        return reasons
     }
 
     package func run() async throws {

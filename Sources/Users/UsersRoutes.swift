@@ -131,6 +131,7 @@ package struct UsersRoutes: Sendable {
 
     @Sendable private func ticket(_ request: Request, _ context: RoostRequestContext) async throws -> Response {
         let identity = try context.requireUser()
+        try await service.limiter.check([.init(.ticket, "\(identity.user)")], "Too many tickets: slow down.")
         let ticket = try service.issuer.ticket(for: identity, now: service.now())
         return try secret(TicketBody(ticket: ticket, expiresIn: Ticket.lifetime / 1000), .created)
     }

@@ -11,7 +11,7 @@ import Testing
 private let logger = Logger(label: "authenticator") { _ in SwiftLogNoOpLogHandler() }
 
 /// Keys that a test makes and turns over.
-private final class Issuer: AccessKeySource {
+final class Issuer: AccessKeySource {
     struct State {
         var keys: [(kid: String, key: EdDSA.PrivateKey)] = []
         var reads = 0

@@ -51,7 +51,10 @@ import Testing
         router.get("/busy") { _, _ -> String in
             throw RPCError(.rateLimited, "slow down", details: ["retry_after_ms": "1500"])
         }
+        router.put("/things/:id") { _, _ in Response.noContent }
+        router.get("/echo") { request, _ in String(request.uri.queryParameters["q"] ?? "-") }
         router.get("/remote-fault") { _, _ -> String in throw RPCError(.internalError, "stack trace") }
+        RoostRouter.closeMethods(of: router)
         try await Application(router: router, logger: logger).test(.router) { try await body($0) }
     }
 
@@ -112,7 +115,7 @@ import Testing
     }
 
     @Test func whatIsNotJSONIsInvalid() async throws {
-        let deep = Array(repeating: UInt8(ascii: "["), count: 100_000)
+        let deep = Array(repeating: UInt8(ascii: "["), count: 60_000)
         let bodies: [[UInt8]] = [
             Array("{".utf8), Array("[1]".utf8), [],
             Array(#"{"customer_name":""#.utf8) + [0xC3, 0x28] + Array(#""}"#.utf8),
@@ -140,9 +143,17 @@ import Testing
             }
             let large = try await client.executeRequest(
                 uri: "/orders", method: .post, headers: [.contentType: "application/json; charset=utf-8"],
-                body: ByteBuffer(repeating: 0x20, count: (1 << 20) + 1))
+                body: ByteBuffer(repeating: 0x20, count: (64 << 10) + 1))
             #expect(large.status == .contentTooLarge)
             #expect(try problem(large).code == "too_large")
+            for (size, status) in [((64 << 10) + 1, HTTPResponse.Status.badRequest), ((1 << 20) + 1, .contentTooLarge)]
+            {
+                let known = try await client.executeRequest(
+                    uri: "/orders", method: .post,
+                    headers: [.contentType: "application/json", .authorization: "Bearer operator"],
+                    body: ByteBuffer(repeating: 0x20, count: size))
+                #expect(known.status == status)
+            }
         }
     }
 
@@ -153,6 +164,63 @@ import Testing
                 #expect(response.status == .notFound)
                 #expect(try problem(response).code == "not_found")
             }
+        }
+    }
+
+    @Test func otherMethodsOfAKnownPath() async throws {
+        try await withClient { client in
+            for (path, method, allow) in [
+                ("/orders", HTTPRequest.Method.get, "OPTIONS, POST"), ("/orders", .trace, "OPTIONS, POST"),
+                ("/mine", .post, "GET, HEAD, OPTIONS"), ("/things/x", .head, "OPTIONS, PUT"),
+                ("/things/x", .delete, "OPTIONS, PUT"),
+            ] {
+                let response = try await client.executeRequest(uri: path, method: method, headers: [:], body: nil)
+                #expect(response.status == .methodNotAllowed && response.headers[.allow] == allow, "\(method) \(path)")
+                if method == .head {
+                    #expect(response.body.readableBytes == 0)
+                } else {
+                    #expect(try problem(response).code == "invalid")
+                }
+            }
+            let options = try await client.executeRequest(uri: "/orders", method: .options, headers: [:], body: nil)
+            #expect(options.status == .noContent && options.headers[.allow] == "OPTIONS, POST")
+            let head = try await client.executeRequest(uri: "/page", method: .head, headers: [:], body: nil)
+            #expect(head.status == .ok && head.body.readableBytes == 0)
+            let nowhere = try await client.executeRequest(uri: "/nowhere", method: .head, headers: [:], body: nil)
+            #expect(nowhere.status == .notFound && nowhere.body.readableBytes == 0)
+        }
+    }
+
+    @Test func pathsAndQueriesAreText() async throws {
+        try await withClient { client in
+            for target in [
+                "/echo?q=%", "/echo?q=%4", "/echo?q=%zz", "/echo?q=%00", "/echo?q=%C3%28", "/orders/%00", "/%ff",
+                "/echo?%ff=1",
+            ] {
+                let response = try await client.executeRequest(uri: target, method: .get, headers: [:], body: nil)
+                #expect(response.status == .badRequest, "\(target)")
+                #expect(try problem(response).code == "invalid")
+            }
+            for (query, text) in [("a+b%20c%2Bd", "a b c+d"), ("", ""), ("%E2%82%AC", "€"), ("1+1=2", "1 1=2")] {
+                let response = try await client.executeRequest(
+                    uri: "/echo?q=\(query)", method: .get, headers: [:], body: nil)
+                #expect(String(buffer: response.body) == text)
+            }
+        }
+    }
+
+    @Test func noTextHasNUL() async throws {
+        try await withClient { client in
+            func post(_ text: String) async throws -> TestResponse {
+                try await client.executeRequest(
+                    uri: "/orders", method: .post, headers: json, body: ByteBuffer(string: text))
+            }
+            let bad = try await post(
+                #"{"customer_name":"a\u0000","items":[{"product_name":"b\\\u0000","count":1}],"x\u0000":1}"#)
+            #expect(bad.status == .badRequest)
+            #expect(try problem(bad).errors.map(\.field) == ["customer_name", "items.0.product_name", ""])
+            let good = try await post(#"{"customer_name":"a\\u0000","items":[],"other":[{}]}"#)
+            #expect(good.status == .created)
         }
     }
 
@@ -240,18 +308,5 @@ import Testing
         #expect(block?.trusts("10.31.255.255") == true && block?.trusts("10.32.0.0") == false)
         #expect(block?.trusts("2001:db8:1::1") == true && block?.trusts("2001:db9::1") == false)
         #expect(TrustedProxies(list: "nonsense") == nil && TrustedProxies(list: "1.2.3.4/x") == nil)
-    }
-
-    @Test func tokenBuckets() {
-        var buckets = TokenBuckets<String>(rate: 2, burst: 3, limit: 2)
-        let start = ContinuousClock.now
-        for _ in 0..<3 { #expect(buckets.take("a", now: start) == nil) }
-        #expect(buckets.take("a", now: start) == .milliseconds(500))
-        #expect(buckets.take("b", now: start) == nil)
-        #expect(buckets.take("a", now: start + .milliseconds(500)) == nil)
-        #expect(buckets.take("a", now: start + .milliseconds(500)) != nil)
-        // Full ones make room for a third key.
-        #expect(buckets.take("c", now: start + .seconds(60)) == nil)
-        #expect(buckets.take("a", now: start + .seconds(60)) == nil)
     }
 }

@@ -102,7 +102,7 @@ struct Accounts: Sendable {
         await issuer.use(keys)
         let service = AccountService(
             store: store, hasher: try PasswordHasher(cost: .init(logN: 4), threads: 2, limit: 64),
-            limiter: RateLimiter(redis: redis, isOn: limits), issuer: issuer,
+            limiter: RequestLimiter(limits: limits ? RequestLimits() : nil, redis: redis, now: now), issuer: issuer,
             revocations: RevocationFeed(store: store, redis: redis, lifetime: .seconds(600), now: now, logger: quiet),
             sockets: SocketCloser(logger: quiet) { request in
                 if away.withLockedValue({ $0 }) { throw RPCError(.unavailable, "away") }

@@ -119,16 +119,4 @@ import Users
         #expect(log.entries(after: 0).map(\.device) == [one])
         #expect(!log.isRevoked(two, issuedAt: 0))
     }
-
-    @Test func aBucketFillsAgain() {
-        let rule = TokenBucket.Rule(burst: 2, rate: 0.5)
-        var bucket = TokenBucket(rule: rule, now: 0)
-        // A clock that goes back gives nothing.
-        let waits = [0, 0, 0, 1000, 2000, 1000].map { bucket.take(rule: rule, now: $0) }
-        #expect(waits == [nil, nil, 2000, 1000, nil, 2000])
-        bucket.giveBack(rule: rule, now: 2000)
-        let wait = bucket.take(rule: rule, now: 2000)
-        #expect(wait == nil)
-        #expect(!bucket.isFull(rule: rule, now: 5000) && bucket.isFull(rule: rule, now: 6000))
-    }
 }

@@ -83,7 +83,7 @@ extension AccountsTests {
                         ),
                         (
                             #"{"username": "a\u0000c", "email": "a\u0000@b.c", "password": "orange tractor"}"#,
-                            ["username", "email"]
+                            ["email", "username"]
                         ),
                     ] {
                         let answer = try await register(body)

@@ -31,6 +31,7 @@ package struct RoostConfiguration: Sendable {
     package var publicURL = "http://localhost:8080"
     package var direct = false
     package var limits = true
+    package var requestLimits = RequestLimits()
     package var trustedProxies = TrustedProxies.loopback
     package var capacity = 19_000
     package var eventLoops = 1
@@ -66,6 +67,8 @@ package struct RoostConfiguration: Sendable {
     /// | `public_url` (`ROOST_PUBLIC_URL`) | http(s) URL | `http://localhost:8080` | the gateway, as clients reach it |
     /// | `direct` (`ROOST_DIRECT`) | boolean | false | clients open WebSockets straight to the chat nodes |
     /// | `limits` (`ROOST_LIMITS`) | on/off | on | rate limits |
+    /// | `limit_<name>_rate` (`ROOST_LIMIT_<NAME>_RATE`) | number, 0.001...1000000 | by name | how many a second; the names: `user`, `device`, `address`, `ticket`, `registration`, `login`, `login_failure`, `login_name` (`RequestLimits`) |
+    /// | `limit_<name>_burst` (`ROOST_LIMIT_<NAME>_BURST`) | number, 1...1000000 | by name | how many at once |
     /// | `trusted_proxies` (`ROOST_TRUSTED_PROXIES`) | addresses or CIDR, comma-separated | loopback | whose `X-Forwarded-For` is believed |
     /// | `capacity` (`ROOST_CAPACITY`) | connections, 1...1000000 | 19000 | how many clients a chat node takes |
     /// | `event_loops` (`ROOST_EVENT_LOOPS`) | count, 1...64 | 1 | network threads |
@@ -100,6 +103,7 @@ package struct RoostConfiguration: Sendable {
         publicURL = try values.url("public_url") ?? publicURL
         direct = try values.boolean("direct") ?? direct
         limits = try values.boolean("limits") ?? limits
+        requestLimits = try RequestLimits(values: values)
         trustedProxies = try values.proxies("trusted_proxies") ?? trustedProxies
         capacity = try values.integer("capacity", in: 1...1_000_000) ?? capacity
         eventLoops = try values.integer("event_loops", in: 1...64) ?? eventLoops
@@ -115,14 +119,14 @@ package struct RoostConfiguration: Sendable {
     }
 
     /// Every key that `init(reader:)` reads.
-    package static let keys: Set<String> = [
-        "roles", "node_id", "zone", "zookeeper", "zookeeper_auth", "session_timeout_ms", "postgres",
-        "postgres_connections", "redis", "rpc_host", "rpc_port", "rpc_secret", "http_host", "http_port",
-        "advertise_host", "admin_token", "public_url", "direct", "limits", "trusted_proxies", "capacity",
-        "event_loops", "scrypt_log_n", "group_members", "edit_within_s", "search_language", "log_level", "log_format",
-        "share",
-        "shutdown_timeout_ms",
-    ]
+    package static let keys = Set(
+        [
+            "roles", "node_id", "zone", "zookeeper", "zookeeper_auth", "session_timeout_ms", "postgres",
+            "postgres_connections", "redis", "rpc_host", "rpc_port", "rpc_secret", "http_host", "http_port",
+            "advertise_host", "admin_token", "public_url", "direct", "limits", "trusted_proxies", "capacity",
+            "event_loops", "scrypt_log_n", "group_members", "edit_within_s", "search_language", "log_level",
+            "log_format", "share", "shutdown_timeout_ms",
+        ] + RequestLimits.keys)
 
     /// The value of a key that this process can't do without.
     ///

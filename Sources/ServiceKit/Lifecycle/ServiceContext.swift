@@ -17,6 +17,8 @@ package final class ServiceContext: Sendable {
         var pools: [String: RPCPool] = [:]
         var postgres: PostgresPool?
         var redis: RedisClient?
+        var redisIsNeeded = false
+        var limiter: RequestLimiter?
         var registrations: [String: Broadcast<Int64?>] = [:]
     }
 
@@ -84,7 +86,7 @@ package final class ServiceContext: Sendable {
         return pool
     }
 
-    /// The PostgreSQL connections of this process.
+    /// The PostgreSQL connections of this process. Once asked for, `/readyz` says when there are none.
     ///
     /// - Throws: `ConfigurationError` when none is configured.
     package func postgres() throws(ConfigurationError) -> PostgresPool {
@@ -99,23 +101,63 @@ package final class ServiceContext: Sendable {
             state.postgres = pool
             return (pool, true)
         }
-        if isNew { addJob.yield { await pool.run() } }
+        if isNew {
+            addJob.yield { await pool.run() }
+            health.add("PostgreSQL") {
+                do throws(PostgresError) {
+                    _ = try await pool.query("SELECT 1", timeout: .seconds(1))
+                    return .init()
+                } catch {
+                    return .init(reasons: [error.message])
+                }
+            }
+        }
         return pool
     }
 
-    /// The Redis connection of this process.
+    /// The Redis connection of this process. Once asked for, `/readyz` says when there is none.
     ///
+    /// - Parameter isNeeded: false: its loss is a note, as the work goes on without.
     /// - Throws: `ConfigurationError` when none is configured.
-    package func redis() throws(ConfigurationError) -> RedisClient {
+    package func redis(isNeeded: Bool = true) throws(ConfigurationError) -> RedisClient {
         let address = try RoostConfiguration.require(configuration.redis, key: "redis")
         let (client, isNew) = state.withLockedValue { state in
+            if isNeeded { state.redisIsNeeded = true }
             if let known = state.redis { return (known, false) }
             let client = RedisClient(configuration: RedisConfiguration(address: address), logger: logger)
             state.redis = client
             return (client, true)
         }
-        if isNew { addJob.yield { await client.run() } }
+        if isNew {
+            addJob.yield { await client.run() }
+            health.add("Redis") { [state] in
+                if client.isConnected { return .init() }
+                let why = ["can't be reached"]
+                return state.withLockedValue { $0.redisIsNeeded } ? .init(reasons: why) : .init(notes: why)
+            }
+        }
         return client
+    }
+
+    /// What bounds how often something may be asked for. It has a connection to Redis of its own: one that doesn't answer
+    /// at once is given up.
+    package var limiter: RequestLimiter {
+        let (limiter, redis) = state.withLockedValue { state -> (RequestLimiter, RedisClient?) in
+            if let known = state.limiter { return (known, nil) }
+            let limits = configuration.limits ? configuration.requestLimits : nil
+            let redis = (limits == nil ? nil : configuration.redis).map { address in
+                RedisClient(
+                    configuration: RedisConfiguration(
+                        address: address, commandTimeout: RequestLimiter.timeout, disconnectedWait: .zero,
+                        queueLimit: 1000),
+                    logger: logger)
+            }
+            let new = RequestLimiter(limits: limits, redis: redis, metrics: metrics)
+            state.limiter = new
+            return (new, redis)
+        }
+        if let redis { addJob.yield { await redis.run() } }
+        return limiter
     }
 
     /// The epoch (czxid) of this process's registration under a role: nil while there is none. It changes when an

@@ -127,6 +127,7 @@ package struct ServiceProcess: Service {
         let configuration = context.configuration
         let router = RoostRouter.make(context)
         for host in hosts { host.role.routes(router) }
+        RoostRouter.closeMethods(of: router)
         let application = Application(
             router: router,
             server: .http1(configuration: .init(idleTimeout: .seconds(75))),

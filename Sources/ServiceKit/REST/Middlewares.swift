@@ -35,6 +35,8 @@ package struct RequestMiddleware: RouterMiddleware {
         context.logger = Logger(requestID: context.requestID, basedOn: context.logger)
         var response = try await next(request, context)
         response.headers[.requestID] = context.requestID
+        // Whatever the answer is, and wherever it comes from.
+        if request.method == .head { response = response.createHeadResponse() }
         let elapsed = ContinuousClock.now - started
         metrics.record(method: request.method, route: context.endpointPath, status: response.status, elapsed: elapsed)
         context.logger.debug(
@@ -86,7 +88,66 @@ package struct ProblemMiddleware: RouterMiddleware {
     }
 }
 
+/// Refuses a path or query that isn't UTF-8, percent-encoded, without NUL, which no store can hold, so that nothing below
+/// has to think of it. In a query, `+` is a blank, as forms and `URLSearchParams` write it.
+package struct TargetMiddleware: RouterMiddleware {
+    package typealias Context = RoostRequestContext
+
+    package init() {}
+
+    @concurrent package func handle(
+        _ request: Request, context: RoostRequestContext,
+        next: @concurrent (Request, RoostRequestContext) async throws -> Response
+    ) async throws -> Response {
+        guard let target = request.head.path else { return try await next(request, context) }
+        guard Self.isText(target.utf8) else {
+            throw Problem(code: .invalid, detail: "The path or the query is not percent-encoded UTF-8 text.")
+        }
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")),
+            target.utf8[mark...].contains(UInt8(ascii: "+"))
+        else { return try await next(request, context) }
+        var head = request.head
+        head.path =
+            target[..<mark]
+            + target[mark...].split(separator: "+", omittingEmptySubsequences: false)
+            .joined(separator: "%20")
+        return try await next(Request(head: head, body: request.body), context)
+    }
+
+    private static func isText(_ target: String.UTF8View) -> Bool {
+        // What most are: nothing is encoded.
+        guard target.contains(where: { $0 == UInt8(ascii: "%") || $0 == 0 || $0 >= 0x80 }) else { return true }
+        var bytes: [UInt8] = []
+        var index = target.startIndex
+        while index != target.endIndex {
+            var byte = target[index]
+            target.formIndex(after: &index)
+            if byte == UInt8(ascii: "%") {
+                byte = 0
+                for _ in 0..<2 {
+                    guard index != target.endIndex, let digit = Self.digit(target[index]) else { return false }
+                    byte = byte << 4 | digit
+                    target.formIndex(after: &index)
+                }
+            }
+            guard byte != 0 else { return false }
+            bytes.append(byte)
+        }
+        return String(validating: bytes, as: UTF8.self) != nil
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}
+
 /// Finds out who asks. It never refuses: a route does, with `requireUser` or `requireAdmin`, so public ones stay public.
+/// Who is known may send longer bodies.
 package struct AuthenticationMiddleware: RouterMiddleware {
     package typealias Context = RoostRequestContext
 
@@ -101,8 +162,12 @@ package struct AuthenticationMiddleware: RouterMiddleware {
         guard let header = request.headers[.authorization] else { return try await next(request, context) }
         var context = context
         context.authentication = await authenticator.authenticate(header: header)
-        if case .user(let identity) = context.authentication {
+        switch context.authentication {
+        case .user(let identity):
             context.logger[metadataKey: LogKey.user] = "\(identity.user)"
+            context.maxUploadSize = RoostRequestContext.maxKnownUpload
+        case .admin: context.maxUploadSize = RoostRequestContext.maxKnownUpload
+        case .none, .failed: break
         }
         return try await next(request, context)
     }
@@ -140,7 +205,7 @@ extension Problem {
         switch status.code {
         case 401: code = .unauthorized
         case 403: code = .forbidden
-        case 404, 405: code = .notFound
+        case 404: code = .notFound
         case 409, 412: code = .conflict
         case 413: code = .tooLarge
         case 415: code = .unsupportedMedia

@@ -16,7 +16,9 @@ package struct Page: Sendable, Equatable {
     package init(_ request: Request) throws(Problem) {
         self.init()
         if let text = request.uri.queryParameters["limit"] {
-            guard let value = Int(text), Limits.pageItems.contains(value) else {
+            guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(text),
+                Limits.pageItems.contains(value)
+            else {
                 throw .field(
                     "limit",
                     "must be a number from \(Limits.pageItems.lowerBound) to \(Limits.pageItems.upperBound)")

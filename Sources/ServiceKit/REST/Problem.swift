@@ -57,7 +57,8 @@ package struct Problem: Error, Sendable, Equatable {
     package var detail: String
     /// What is wrong with which field of the request.
     package var errors: [FieldError]
-    /// When it is worth trying again: the `Retry-After` header, in whole seconds, at least one.
+    /// When it is worth trying again: the `Retry-After` header, in whole seconds, at least one, and `retry_after_ms` in the
+    /// body.
     package var retryAfter: Duration?
     /// The code's own unless the protocol asks for another one of the same class (405, 431 …).
     package var status: HTTPResponse.Status
@@ -128,6 +129,7 @@ extension Problem: HTTPResponseError {
         var detail: String
         var code: String
         var errors: [FieldError]
+        var retryAfterMs: Int64?
     }
 
     package func response(from request: Request, context: some RequestContext) throws -> Response { response() }
@@ -135,7 +137,8 @@ extension Problem: HTTPResponseError {
     /// The response by itself, for places that have no request at hand.
     package func response() -> Response {
         let body = Body(
-            title: code.title, status: status.code, detail: detail, code: code.rawValue, errors: errors)
+            title: code.title, status: status.code, detail: detail, code: code.rawValue, errors: errors,
+            retryAfterMs: retryAfter.map { Int64($0.milliseconds.rounded(.up)) })
         let bytes = (try? RoostJSON.encode(body)) ?? []
         var headers = headers
         headers[.contentType] = "application/problem+json"

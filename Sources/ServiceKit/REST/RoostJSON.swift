@@ -14,14 +14,19 @@ package enum RoostJSON {
 
     /// Decodes what a client sent.
     ///
-    /// - Throws: `Problem` with code `invalid`: not UTF-8, not JSON, nested too deeply, a member missing or of the wrong
-    ///   type (named in `errors`).
+    /// - Throws: `Problem` with code `invalid`: not UTF-8, not JSON, nested too deeply, a member missing, of the wrong
+    ///   type, or a text with NUL, which no store can hold (named in `errors`).
     package static func decode<T: Decodable>(_ type: T.Type, from bytes: [UInt8]) throws(Problem) -> T {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw Problem(code: .invalid, detail: "The body is not valid UTF-8.")
         }
-        guard JSONNesting.depth(of: bytes) <= JSONNesting.limit else {
-            throw Problem(code: .invalid, detail: "The body nests deeper than \(JSONNesting.limit) levels.")
+        let shape = JSONShape(of: bytes)
+        guard shape.depth <= JSONShape.depthLimit else {
+            throw Problem(code: .invalid, detail: "The body nests deeper than \(JSONShape.depthLimit) levels.")
+        }
+        if shape.hasNUL {
+            let errors = textsWithNUL(bytes).map { FieldError(field: $0, message: "must not contain NUL") }
+            throw Problem(code: .invalid, detail: "A text must not contain NUL.", errors: errors)
         }
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
@@ -83,19 +88,27 @@ package enum RoostJSON {
     }
 }
 
-/// How deeply a JSON text nests, found without parsing it, so that a hostile one costs one pass over its bytes.
-enum JSONNesting {
-    static let limit = 32
+/// What is to be known of a JSON text before it is parsed, found in one pass over its bytes, so that a hostile one costs
+/// no more.
+struct JSONShape: Equatable {
+    static let depthLimit = 32
 
-    static func depth(of bytes: [UInt8]) -> Int {
-        var depth = 0
-        var deepest = 0
+    /// How deeply it nests.
+    private(set) var depth = 0
+    /// Whether a string has the escape of U+0000.
+    private(set) var hasNUL = false
+
+    init(of bytes: [UInt8]) {
+        var level = 0
         var inString = false
         var escaped = false
-        for byte in bytes {
+        for (index, byte) in bytes.enumerated() {
             if inString {
                 if escaped {
                     escaped = false
+                    if byte == UInt8(ascii: "u"), bytes[(index + 1)...].starts(with: [0x30, 0x30, 0x30, 0x30]) {
+                        hasNUL = true
+                    }
                 } else if byte == UInt8(ascii: "\\") {
                     escaped = true
                 } else if byte == UInt8(ascii: "\"") {
@@ -106,13 +119,53 @@ enum JSONNesting {
             switch byte {
             case UInt8(ascii: "\""): inString = true
             case UInt8(ascii: "{"), UInt8(ascii: "["):
-                depth += 1
-                deepest = max(deepest, depth)
-            case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+                level += 1
+                depth = max(depth, level)
+            case UInt8(ascii: "}"), UInt8(ascii: "]"): level -= 1
             default: break
             }
         }
-        return deepest
+    }
+}
+
+extension RoostJSON {
+    /// Where in a JSON text the strings are that have NUL in them, or objects with such a member.
+    private static func textsWithNUL(_ bytes: [UInt8]) -> [String] {
+        indirect enum Value: Decodable {
+            case text(String), list([Value]), object([String: Value]), other
+
+            init(from decoder: any Decoder) throws {
+                if let text = try? decoder.singleValueContainer().decode(String.self) {
+                    self = .text(text)
+                } else if let list = try? decoder.singleValueContainer().decode([Value].self) {
+                    self = .list(list)
+                } else if let object = try? decoder.singleValueContainer().decode([String: Value].self) {
+                    self = .object(object)
+                } else {
+                    self = .other
+                }
+            }
+
+            func collect(_ path: [String], into found: inout [String]) {
+                switch self {
+                case .text(let text): if text.utf8.contains(0) { found.append(path.joined(separator: ".")) }
+                case .list(let list):
+                    for (index, value) in list.enumerated() { value.collect(path + ["\(index)"], into: &found) }
+                case .object(let object):
+                    for (name, value) in object.sorted(by: { $0.key < $1.key }) {
+                        if name.utf8.contains(0) {
+                            found.append(path.joined(separator: "."))
+                        } else {
+                            value.collect(path + [name], into: &found)
+                        }
+                    }
+                case .other: break
+                }
+            }
+        }
+        var found: [String] = []
+        (try? JSONDecoder().decode(Value.self, from: Data(bytes)))?.collect([], into: &found)
+        return found
     }
 }
 

@@ -42,8 +42,13 @@ package struct RoostRequestContext: RequestContext {
         requestID = ""
         clientAddress = source.channel.remoteAddress?.ipAddress ?? ""
         authentication = .none
-        maxUploadSize = 1 << 20
+        maxUploadSize = Self.maxUnknownUpload
     }
+
+    /// Bytes of a body from anyone.
+    package static let maxUnknownUpload = 64 << 10
+    /// Bytes of a body from a user or the operator.
+    package static let maxKnownUpload = 1 << 20
 
     package var requestDecoder: RoostCoder { RoostCoder() }
     package var responseEncoder: RoostCoder { RoostCoder() }

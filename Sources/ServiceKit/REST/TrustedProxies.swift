@@ -1,5 +1,3 @@
-import Glibc
-
 /// The peers whose `X-Forwarded-For` is believed: the gateway. Everyone else could write anything there.
 package struct TrustedProxies: Sendable, Equatable {
     private struct Block: Sendable, Equatable {
@@ -29,7 +27,7 @@ package struct TrustedProxies: Sendable, Equatable {
         for part in list.split(separator: ",") {
             let text = part.filter { !$0.isWhitespace }
             let halves = text.split(separator: "/", maxSplits: 1)
-            guard let host = halves.first, let bytes = Self.bytes(String(host)) else { return nil }
+            guard let host = halves.first, let bytes = NetworkAddress(String(host))?.bytes else { return nil }
             var bits = bytes.count * 8
             if halves.count == 2 {
                 guard let given = Int(halves[1]), (0...bits).contains(given) else { return nil }
@@ -41,7 +39,7 @@ package struct TrustedProxies: Sendable, Equatable {
     }
 
     package func trusts(_ address: String) -> Bool {
-        guard let bytes = Self.bytes(address) else { return false }
+        guard let bytes = NetworkAddress(address)?.bytes else { return false }
         return blocks.contains { $0.contains(bytes) }
     }
 
@@ -50,20 +48,10 @@ package struct TrustedProxies: Sendable, Equatable {
         var client = peer
         for part in forwarded.split(separator: ",").reversed() {
             let address = String(part.filter { !$0.isWhitespace })
-            guard Self.bytes(address) != nil else { return client }
+            guard NetworkAddress(address)?.bytes != nil else { return client }
             client = address
             if !trusts(address) { return client }
         }
         return client
-    }
-
-    /// The address in network order; an IPv4 one mapped into IPv6 counts as IPv4.
-    private static func bytes(_ address: String) -> [UInt8]? {
-        var four = [UInt8](repeating: 0, count: 4)
-        if inet_pton(AF_INET, address, &four) == 1 { return four }
-        var six = [UInt8](repeating: 0, count: 16)
-        guard inet_pton(AF_INET6, address, &six) == 1 else { return nil }
-        let mapped = six[0..<10].allSatisfy { $0 == 0 } && six[10] == 0xFF && six[11] == 0xFF
-        return mapped ? Array(six[12...]) : six
     }
 }
