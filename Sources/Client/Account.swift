@@ -23,23 +23,25 @@ package struct Account: Sendable {
     }
 
     package static func register(
-        _ rest: RESTClient, username: String, password: String = Account.password
+        _ rest: RESTClient, username: String, email: String? = nil, password: String = Account.password
     ) async throws -> Account {
         try Account(
             rest: rest,
             answer: await rest.json(
                 "POST", "/user-service/v1/users",
                 [
-                    "username": .string(username), "email": .string("\(username)@example.org"),
+                    "username": .string(username), "email": .string(email ?? "\(username)@example.org"),
                     "password": .string(password),
                 ]))
     }
 
     /// - Parameter device: a device to log in again; nil makes a new one.
     package static func login(
-        _ rest: RESTClient, login: String, password: String = Account.password, device: String? = nil
+        _ rest: RESTClient, login: String, password: String = Account.password, device: String? = nil,
+        deviceName: String? = nil
     ) async throws -> Account {
         var body: [String: JSONValue] = ["login": .string(login), "password": .string(password)]
+        if let deviceName { body["device_name"] = .string(deviceName) }
         if let device { body["device"] = .string(device) }
         return try Account(rest: rest, answer: await rest.json("POST", "/user-service/v1/sessions", .object(body)))
     }

@@ -8,8 +8,7 @@ package final class ChatConnection: Sendable {
     private struct State {
         var frames: [JSONValue] = []
         var closeCode: Int?
-        var waiting:
-            [(deadline: ContinuousClock.Instant, id: Int, check: Check, resume: CheckedContinuation<Bool, Never>)] = []
+        var waiting: [(id: Int, check: Check, resume: CheckedContinuation<Bool, Never>)] = []
         var nextID = 0
     }
 
@@ -59,28 +58,56 @@ package final class ChatConnection: Sendable {
     }
 
     package func hello(cursors: [String: Int]? = nil) {
-        var frame: [String: JSONValue] = ["type": "hello", "client": "roost-test/1"]
-        if let cursors { frame["cursors"] = .object(cursors.mapValues { .integer(Int64($0)) }) }
-        send(.object(frame))
+        send(ChatFrames.hello(client: "roost-test/1", cursors: cursors))
     }
 
-    package func send(_ frame: JSONValue) {
-        guard let data = try? frame.data else { return }
-        socket.send(text: String(decoding: data, as: UTF8.self))
-    }
+    package func send(_ frame: JSONValue) { socket.send(frame) }
 
     /// Sends a message and waits for its `ack` or `error`, which it answers.
     package func message(
         to: String? = nil, conversation: String? = nil, _ text: String, clientID: String = UUID().uuidString
     ) async throws -> JSONValue {
-        let ref = UUID().uuidString
-        var frame: [String: JSONValue] = [
-            "type": "send", "ref": .string(ref), "client_id": .string(clientID), "body": ["text": .string(text)],
-        ]
-        if let to { frame["to"] = .string(to) }
-        if let conversation { frame["conversation"] = .string(conversation) }
-        send(.object(frame))
-        return try await answer(ref)
+        try await ask {
+            ChatFrames.send(
+                ref: $0, to: to, conversation: conversation, clientID: clientID, body: ChatFrames.body(text))
+        }
+    }
+
+    /// Edits a message and waits for its `ack` or `error`, which it answers.
+    package func edit(
+        _ message: String, in conversation: String, _ text: String, ref: String = UUID().uuidString
+    ) async throws -> JSONValue {
+        try await ask(ref) {
+            ChatFrames.edit(ref: $0, message: message, conversation: conversation, body: ChatFrames.body(text))
+        }
+    }
+
+    /// Deletes a message and waits for its `ack` or `error`, which it answers.
+    package func delete(_ message: String, in conversation: String) async throws -> JSONValue {
+        try await ask { ChatFrames.delete(ref: $0, message: message, conversation: conversation) }
+    }
+
+    /// Reacts to a message, or takes it back, and waits for its `ack` or `error`, which it answers.
+    package func react(
+        _ emoji: String, to message: String, in conversation: String, removed: Bool = false
+    ) async throws -> JSONValue {
+        try await ask {
+            ChatFrames.react(ref: $0, message: message, conversation: conversation, emoji: emoji, removed: removed)
+        }
+    }
+
+    private func ask(_ ref: String = UUID().uuidString, _ frame: (String) -> JSONValue) async throws -> JSONValue {
+        // A ref may be used again: the answer is the one that comes now.
+        let before = frames.count { $0["ref"].string == ref }
+        send(frame(ref))
+        try await wait("answer to \(ref)") { frames, _ in frames.count { $0["ref"].string == ref } > before }
+        return frames.last { $0["ref"].string == ref } ?? .null
+    }
+
+    package func read(_ conversation: String, _ seq: Int) { send(ChatFrames.read(conversation, seq)) }
+
+    package func typing(_ conversation: String, isActive: Bool = true) {
+        send(ChatFrames.typing(conversation, isActive: isActive))
     }
 
     /// The `ack`, `error` or `pong` with that ref.
@@ -101,14 +128,13 @@ package final class ChatConnection: Sendable {
     }
 
     package func received(_ cursors: [String: Int]) {
-        send(["type": "received", "cursors": .object(cursors.mapValues { .integer(Int64($0)) })])
+        send(ChatFrames.received(cursors))
     }
 
     /// Waits until the check holds for what came so far; throws `Waited` when it does not in time.
     package func wait(
         _ what: String, within timeout: Duration = .seconds(20), _ check: @escaping Check
     ) async throws {
-        let deadline = ContinuousClock.now + timeout
         let id = state.withLockedValue { state in
             state.nextID += 1
             return state.nextID
@@ -124,7 +150,7 @@ package final class ChatConnection: Sendable {
         let held = await withCheckedContinuation { continuation in
             let now = state.withLockedValue { state in
                 if check(state.frames, state.closeCode) { return true }
-                state.waiting.append((deadline, id, check, continuation))
+                state.waiting.append((id, check, continuation))
                 return false
             }
             if now { continuation.resume(returning: true) }

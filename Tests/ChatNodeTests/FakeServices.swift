@@ -417,6 +417,9 @@ final class TestClient: ChannelInboundHandler, Sendable {
 
     func send(text: String) { send(1, Array(text.utf8)) }
 
+    /// Ends the connection without a word.
+    func cut() { channel.withLockedValue { $0 }?.close(promise: nil) }
+
     private func send(_ opcode: UInt8, _ payload: [UInt8]) {
         var bytes: [UInt8] = [0x80 | opcode]
         if payload.count < 126 {

@@ -190,9 +190,9 @@ private func wait(
 
     @Test func floodingEnds() async throws {
         try await TestNode.with {
-            $0.limits?.unitsPerSecond = 10
-            $0.limits?.unitBurst = 50
-            $0.limits?.flood = 20
+            $0.limits?.connection.unitsPerSecond = 10
+            $0.limits?.connection.unitBurst = 50
+            $0.limits?.refusals = 20
         } _: { node in
             let client = try await TestClient.connect(node, user: 1, device: 11)
             client.hello()
@@ -200,6 +200,56 @@ private func wait(
             for _ in 0..<100 { client.send(text: #"{"type":"ping"}"#) }
             try await wait { client.closeCode == 4429 }
             #expect(client.errors.allSatisfy { $0.code == "rate_limited" && $0.retryAfterMs > 0 })
+        }
+    }
+
+    @Test func aFloodOfOneUsersDevicesIsNotFeltByOthers() async throws {
+        try await TestNode.with {
+            $0.limits?.user.unitsPerSecond = 10
+            $0.limits?.user.unitBurst = 200
+            $0.limits?.refusals = .max
+        } _: { node in
+            var devices: [TestClient] = []
+            for device in 11...14 { devices.append(try await TestClient.connect(node, user: 1, device: device)) }
+            let other = try await TestClient.connect(node, user: 2, device: 21)
+            for client in devices + [other] { client.hello() }
+            try await wait { (devices + [other]).allSatisfy(\.isSynced) }
+            for number in 1...400 {
+                for (index, device) in devices.enumerated() { device.say("x", ref: "\(index)-\(number)") }
+            }
+            other.say("mine", ref: "mine")
+            try await wait { other.acks.count == 1 }
+            // Of 1600 frames some 16 came before it (200 units, less four hellos), whichever device sent them.
+            let before = try #require(other.acks.first).seq - 1
+            #expect(before <= 20)
+            try await wait { devices.allSatisfy { $0.acks.count + $0.errors.count == 400 } }
+            #expect(devices.flatMap(\.errors).allSatisfy { $0.code == "rate_limited" && $0.retryAfterMs > 0 })
+            #expect(devices.flatMap(\.acks).count <= 20)
+            #expect(devices.allSatisfy { $0.closeCode == nil } && other.errors.isEmpty)
+        }
+    }
+
+    @Test func aUserHasSoManyConnectionsAndNoMore() async throws {
+        try await TestNode.with {
+            $0.limits?.connectionsPerUser = 2
+        } _: { node in
+            var clients: [TestClient] = []
+            for device in 11...13 {
+                let client = try await TestClient.connect(node, user: 1, device: device)
+                client.hello()
+                clients.append(client)
+                try await wait { client.isSynced || client.closeCode != nil }
+            }
+            #expect(clients.map(\.closeCode) == [nil, nil, 4429])
+            #expect(clients[2].errors.map(\.code) == ["rate_limited"])
+            let other = try await TestClient.connect(node, user: 2, device: 21)
+            other.hello()
+            try await wait { other.isSynced }
+            clients[0].cut()
+            try await wait { node.node.connections == 2 }
+            let again = try await TestClient.connect(node, user: 1, device: 13)
+            again.hello()
+            try await wait { again.isSynced }
         }
     }
 

@@ -83,23 +83,66 @@ import Testing
         configuration.unitsPerSecond = 100
         configuration.unitBurst = 200
         var passed = 0
-        for _ in 0..<30 where limiter.check(units: 10, bytes: 1, now: 0, configuration) == .allowed { passed += 1 }
+        for _ in 0..<30 where limiter.take(units: 10, bytes: 1, now: 0, configuration) == nil { passed += 1 }
         #expect(passed == 20)
-        guard case .limited(let after) = limiter.check(units: 10, bytes: 1, now: 0, configuration) else {
-            return #expect(Bool(false))
-        }
-        #expect(after >= 100 && after <= 101)
-        #expect(limiter.check(units: 10, bytes: 1, now: 100_000, configuration) == .allowed)
-        #expect(limiter.check(units: 10, bytes: 1, now: 100_000, configuration) != .allowed)
+        let wait = limiter.take(units: 10, bytes: 1, now: 0, configuration)
+        #expect(wait.map { (100...101).contains($0) } == true)
+        #expect(limiter.take(units: 10, bytes: 1, now: 100_000, configuration) == nil)
+        #expect(limiter.take(units: 10, bytes: 1, now: 100_000, configuration) != nil)
+        limiter.giveBack(units: 10, bytes: 1, configuration)
+        #expect(limiter.take(units: 10, bytes: 1, now: 100_000, configuration) == nil)
+        #expect(!limiter.isIdle(now: 2_000_000))
+        #expect(limiter.isIdle(now: 2_200_000))
     }
 
-    @Test func bytesCountAndFloodingIsTold() {
+    @Test func bytesCount() {
         var limiter = RateLimiter()
         let configuration = RateLimiter.Configuration()
-        var verdicts: [RateLimiter.Verdict] = []
-        for _ in 0..<400 { verdicts.append(limiter.check(units: 1, bytes: 64 * 1024, now: 1, configuration)) }
-        #expect(verdicts.prefix(32).allSatisfy { $0 == .allowed })
-        #expect(verdicts.last == .flooding)
+        var waits: [Int64?] = []
+        for _ in 0..<40 { waits.append(limiter.take(units: 1, bytes: 64 * 1024, now: 1, configuration)) }
+        #expect(waits.prefix(32).allSatisfy { $0 == nil })
+        #expect(waits.dropFirst(32).allSatisfy { $0 != nil })
+    }
+
+    @Test func whoGoesOnIsFlooding() {
+        var refusals = RefusalCount()
+        var answers: [Bool] = []
+        for _ in 0..<5 { answers.append(refusals.isFlooding(now: 20_000_000, limit: 3)) }
+        #expect(answers == [false, false, false, true, true])
+        #expect(refusals.isFlooding(now: 31_000_000, limit: 3) == false)
+    }
+}
+
+@Suite struct UserTableTests {
+    private func table(_ change: (inout ChatLimits) -> Void) -> UserTable {
+        var limits = ChatLimits()
+        change(&limits)
+        return UserTable(limits: limits)
+    }
+
+    @Test func connectionsAreCounted() {
+        let table = table { $0.connectionsPerUser = 2 }
+        let (user, other) = (UserID(rawValue: 1), UserID(rawValue: 2))
+        #expect([table.open(user), table.open(user), table.open(user)] == [true, true, false])
+        #expect(table.open(other))
+        table.close(user)
+        #expect(table.open(user))
+    }
+
+    @Test func devicesDoNotMultiplyAndComingBackDoesNotRenew() {
+        let table = table { $0.user.unitBurst = 100 }
+        let user = UserID(rawValue: 1)
+        #expect(table.open(user))
+        var passed = 0
+        for _ in 0..<30 where table.take(user, units: 10, bytes: 1, now: 0) == nil { passed += 1 }
+        #expect(passed == 10)
+        table.close(user)
+        table.forget(now: 1)
+        #expect(table.open(user))
+        #expect(table.take(user, units: 10, bytes: 1, now: 1) != nil)
+        table.close(user)
+        table.forget(now: 1_000_000)
+        #expect(table.count == 0)
     }
 }
 

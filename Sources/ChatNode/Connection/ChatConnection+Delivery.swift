@@ -15,7 +15,7 @@ extension ChatConnection {
     func offer(_ event: EncodedEvent) {
         let conversation = ConversationID(rawValue: event.event.conversation)
         let wasLagging = delivery.isLagging
-        switch delivery.offer(conversation, event.event.seq, event) {
+        switch delivery.offer(conversation, event.event.seq, isLast: event.event.isLast(for: user), event) {
         case .push:
             shard.metrics.pushed += 1
             write(event)
@@ -24,7 +24,8 @@ extension ChatConnection {
         case .behind:
             if !wasLagging, delivery.isLagging { shard.metrics.lagging += 1 }
             let next = delivery.next()
-            if case .read = next { shard.metrics.gaps += 1 }
+            // Where the user is new, the log has to say where it begins for them; no push was missing.
+            if case .read = next, delivery.cursors[conversation] != nil { shard.metrics.gaps += 1 }
             carryOut(next)
         }
     }
@@ -95,7 +96,9 @@ extension ChatConnection {
             if !wasWelcomed { welcome(resumed: page.complete) }
         }
         for event in page.events
-        where delivery.read(ConversationID(rawValue: event.conversation), event.seq) {
+        where delivery.read(
+            ConversationID(rawValue: event.conversation), event.seq, isLast: event.isLast(for: user))
+        {
             shard.metrics.read += 1
             write(EncodedEvent(event))
         }

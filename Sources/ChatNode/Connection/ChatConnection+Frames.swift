@@ -187,13 +187,15 @@ extension ChatConnection {
     // MARK: Signals
 
     private func typing(_ conversation: ConversationID, _ active: Bool) {
-        let second = UInt32(truncatingIfNeeded: shard.microseconds / 1_000_000)
-        if second != typingSince {
-            typingSince = second
-            typingCount = 0
+        if let limits = shard.node.configuration.limits {
+            let second = UInt32(truncatingIfNeeded: shard.microseconds / 1_000_000)
+            if second != typingSince {
+                typingSince = second
+                typingCount = 0
+            }
+            guard Int(typingCount) < limits.typingPerSecond else { return }
+            typingCount += 1
         }
-        guard Int(typingCount) < shard.node.configuration.typingPerSecond else { return }
-        typingCount += 1
         var request = RelayTypingRequest()
         request.conversation = conversation.rawValue
         request.user = user.rawValue

@@ -30,6 +30,9 @@ final class ChatConnection: EdgeSession {
     var malformedSince: UInt32 = 0
     var typingSince: UInt32 = 0
     var limiter = RateLimiter()
+    var refusals = RefusalCount()
+    /// Whether it is one of those that its user may have.
+    var isCounted = false
     var delivery = DeliveryStateMachine<EncodedEvent>(holdLimit: 64)
     /// The reading of the log that is under way.
     var reading: Reading?
@@ -137,18 +140,23 @@ final class ChatConnection: EdgeSession {
     }
 
     private func admit(units: Int64, bytes: Int, ref: String) -> Bool {
-        guard let limits = shard.node.configuration.limits else { return true }
-        switch limiter.check(units: units, bytes: bytes, now: shard.microseconds, limits) {
-        case .allowed: return true
-        case .limited(let retryAfter):
-            shard.metrics.limited += 1
-            if edge.isWritable { refuse("rate_limited", "too many frames", ref: ref, retryAfter: retryAfter) }
-            return false
-        case .flooding:
+        guard let limits = shard.node.configuration.limits, let users = shard.node.users else { return true }
+        let now = shard.microseconds
+        var wait = limiter.take(units: units, bytes: bytes, now: now, limits.connection)
+        if wait == nil {
+            wait = users.take(user, units: units, bytes: bytes, now: now)
+            if wait != nil { limiter.giveBack(units: units, bytes: bytes, limits.connection) }
+        }
+        guard let wait else { return true }
+        shard.metrics.limited += 1
+        // Only the connection that goes on is closed for it: another device of the user may be in its right.
+        guard !refusals.isFlooding(now: now, limit: limits.refusals) else {
             shard.metrics.expelled += 1
             edge.close(.flooding, "too many frames")
             return false
         }
+        if edge.isWritable { refuse("rate_limited", "too many frames", ref: ref, retryAfter: wait) }
+        return false
     }
 
     /// The third malformed frame in a minute ends the connection.

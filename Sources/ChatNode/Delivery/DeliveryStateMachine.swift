@@ -8,6 +8,10 @@ package import ChatModel
 /// cursor. A push that comes while its conversation is being read is held, because the reading may have passed its place
 /// already; when too many are held, the conversation is simply behind again.
 ///
+/// The log says where a conversation begins and ends for a user: the reading's positions move the cursor over what was
+/// said before they joined, or between leaving and coming back. After the event that says that the user has left, their
+/// conversation is *closed*: nothing of it is given until the log has more for them.
+///
 /// | phase | exits |
 /// |---|---|
 /// | `waiting` | `start` → `syncing` |
@@ -53,6 +57,7 @@ package struct DeliveryStateMachine<Event> {
     private struct Held {
         var conversation: ConversationID
         var seq: UInt64
+        var isLast: Bool
         var event: Event
     }
 
@@ -70,6 +75,8 @@ package struct DeliveryStateMachine<Event> {
     private var scope = Scope.all
     private var held: [Held] = []
     private var behind: Set<ConversationID> = []
+    /// What the user has left, or was removed from, while connected.
+    private var closed: Set<ConversationID> = []
     private var everythingBehind = false
     private var moved: Set<ConversationID> = []
     private var owesSynced = false
@@ -110,9 +117,11 @@ package struct DeliveryStateMachine<Event> {
     // MARK: Pushes
 
     /// A pushed event. After `behind`, `next()` says what to read.
-    package mutating func offer(_ conversation: ConversationID, _ seq: UInt64, _ event: @autoclosure () -> Event)
-        -> Offer
-    {
+    ///
+    /// - Parameter isLast: after it the user is no longer in the conversation.
+    package mutating func offer(
+        _ conversation: ConversationID, _ seq: UInt64, isLast: Bool = false, _ event: @autoclosure () -> Event
+    ) -> Offer {
         guard phase != .waiting else { return .drop }
         let cursor = cursors[conversation]
         if let cursor, seq <= cursor { return .drop }
@@ -123,15 +132,15 @@ package struct DeliveryStateMachine<Event> {
                 held.removeAll { $0.conversation == conversation }
                 return .behind
             }
-            held.append(Held(conversation: conversation, seq: seq, event: event()))
+            held.append(Held(conversation: conversation, seq: seq, isLast: isLast, event: event()))
             return .hold
         }
         if everythingBehind || behind.contains(conversation) { return .behind }
-        guard isWritable, seq == (cursor ?? 0) + 1 else {
+        guard isWritable, isNext(conversation, seq, after: cursor) else {
             behind.insert(conversation)
             return .behind
         }
-        cursors[conversation] = seq
+        give(conversation, seq, isLast)
         return .push
     }
 
@@ -155,19 +164,21 @@ package struct DeliveryStateMachine<Event> {
         for position in positions {
             // A client that claims more than there is would never be given what comes next.
             let after = min(position.after, position.head)
-            cursors[position.conversation] = max(cursors[position.conversation] ?? 0, after)
+            let cursor = cursors[position.conversation] ?? 0
+            if position.head > cursor { closed.remove(position.conversation) }
+            cursors[position.conversation] = max(cursor, after)
         }
     }
 
     /// An event that was read: whether to give it to the client.
-    package mutating func read(_ conversation: ConversationID, _ seq: UInt64) -> Bool {
+    package mutating func read(_ conversation: ConversationID, _ seq: UInt64, isLast: Bool = false) -> Bool {
         guard phase == .syncing else { return false }
-        let cursor = cursors[conversation] ?? 0
-        guard seq == cursor + 1 else {
-            if seq > cursor { behind.insert(conversation) }
+        let cursor = cursors[conversation]
+        guard isNext(conversation, seq, after: cursor) else {
+            if seq > cursor ?? 0 { behind.insert(conversation) }
             return false
         }
-        cursors[conversation] = seq
+        give(conversation, seq, isLast)
         moved.insert(conversation)
         pushedInRound = true
         return true
@@ -179,13 +190,13 @@ package struct DeliveryStateMachine<Event> {
         phase = .live
         var push: [Event] = []
         for held in exchange(&held, []) where !behind.contains(held.conversation) && !everythingBehind {
-            let cursor = cursors[held.conversation] ?? 0
-            if held.seq <= cursor { continue }
-            guard held.seq == cursor + 1, isWritable else {
+            let cursor = cursors[held.conversation]
+            if held.seq <= cursor ?? 0 { continue }
+            guard isWritable, isNext(held.conversation, held.seq, after: cursor) else {
                 behind.insert(held.conversation)
                 continue
             }
-            cursors[held.conversation] = held.seq
+            give(held.conversation, held.seq, held.isLast)
             moved.insert(held.conversation)
             pushedInRound = true
             push.append(held.event)
@@ -225,6 +236,15 @@ package struct DeliveryStateMachine<Event> {
         guard phase == .pausing else { return .nothing }
         phase = .live
         return proceed()
+    }
+
+    private func isNext(_ conversation: ConversationID, _ seq: UInt64, after cursor: UInt64?) -> Bool {
+        seq == (cursor ?? 0) + 1 && (closed.isEmpty || !closed.contains(conversation))
+    }
+
+    private mutating func give(_ conversation: ConversationID, _ seq: UInt64, _ isLast: Bool) {
+        cursors[conversation] = seq
+        if isLast { closed.insert(conversation) }
     }
 
     private func isInScope(_ conversation: ConversationID) -> Bool {

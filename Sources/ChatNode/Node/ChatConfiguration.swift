@@ -7,7 +7,7 @@ package struct ChatConfiguration: Sendable {
     package var nodeID: String
     package var edge = EdgeConfiguration()
     /// nil: no limits.
-    package var limits: RateLimiter.Configuration? = .init()
+    package var limits: ChatLimits? = .init()
     package var roster = RosterStateMachine.Configuration()
     /// From the upgrade to the `hello`.
     package var helloTimeout: TimeAmount = .seconds(10)
@@ -19,12 +19,26 @@ package struct ChatConfiguration: Sendable {
     package var rosterDelay: TimeAmount = .milliseconds(5)
     /// Connections that read the log again at once, every 20 ms, when relays changed.
     package var rereadsPerStep = 50
-    /// Typing signals of a connection in a second.
-    package var typingPerSecond = 5
     /// At shutdown clients are told to come back after up to this long.
     package var reconnectSpread: TimeAmount = .seconds(2)
 
     package init(nodeID: String) { self.nodeID = nodeID }
+}
+
+/// What the node lets clients do, and no more.
+package struct ChatLimits: Sendable {
+    /// Of one connection.
+    package var connection = RateLimiter.Configuration()
+    /// Of all connections that a user has to this node.
+    package var user = RateLimiter.Configuration()
+    /// Frames refused within ten seconds after which a connection is closed as flooding.
+    package var refusals: UInt16 = 300
+    /// Connections of one user to this node.
+    package var connectionsPerUser = 50
+    /// Typing signals of a connection in a second; more are passed over.
+    package var typingPerSecond = 5
+
+    package init() {}
 }
 
 /// The services that a node calls.

@@ -16,6 +16,8 @@ package final class ChatNode: Sendable {
     package let logger: Logger
     /// Unix milliseconds.
     let now: @Sendable () -> Int64
+    /// nil: no limits.
+    let users: UserTable?
     /// Answers `/livez`, `/readyz`, `/metrics`.
     private let respond: @Sendable (String) async -> HTTPResponse?
     private let connected = NIOLockedValueBox(0)
@@ -41,6 +43,7 @@ package final class ChatNode: Sendable {
         self.incarnation = incarnation
         self.logger = logger
         self.now = now
+        users = configuration.limits.map(UserTable.init(limits:))
         self.respond = respond
         let loops = Array(eventLoopGroup.makeIterator())
         var shards: [NIOLoopBound<NodeShard>] = []

@@ -1,3 +1,4 @@
+import ChatModel
 import NIOCore
 import Protocol
 import SwiftProtobuf
@@ -51,6 +52,22 @@ final class EncodedEvent {
         case (.protobuf, true): ownProtobuf = frame
         }
         return frame
+    }
+}
+
+extension LogEvent {
+    /// Whether the user is no longer in the conversation after it.
+    func isLast(for user: UserID) -> Bool {
+        switch kind {
+        case .member:
+            guard member.user == user.rawValue else { return false }
+            switch member.change {
+            case .left, .removed, .banned: return true
+            case .joined, .role, .unspecified, .UNRECOGNIZED: return false
+            }
+        case .group: return group.deleted
+        case .message, .edit, .delete, .reaction, .unspecified, .UNRECOGNIZED: return false
+        }
     }
 }
 

@@ -71,6 +71,14 @@ final class NodeShard {
         connections[handle] = connection
         helloDeadlines.append((loop.now + node.configuration.helloTimeout, connection))
         node.countConnections(1)
+        if let users = node.users {
+            connection.isCounted = users.open(user)
+            if !connection.isCounted {
+                metrics.expelled += 1
+                connection.refuse("rate_limited", "too many connections of one user")
+                edge.close(.flooding, "too many connections")
+            }
+        }
         return connection
     }
 
@@ -86,6 +94,7 @@ final class NodeShard {
     func remove(_ connection: ChatConnection, wasKnown: Bool) {
         connections[connection.handle] = nil
         node.countConnections(-1)
+        if connection.isCounted { node.users?.close(connection.user) }
         if wasKnown { node.roster.leave(connection.handle) }
         if connection.isWelcomed { metrics.sessions -= 1 }
     }
@@ -100,6 +109,7 @@ final class NodeShard {
             welcomeDeadlines.removeFirst()
             first.connection.welcomeTimedOut()
         }
+        if index == 0 { node.users?.forget(now: microseconds) }
     }
 
     // MARK: Deliveries
