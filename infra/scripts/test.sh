@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [scripts|unit|integration|browser]…: builds once, runs every test (or those named), and ends with the line
+# test.sh [scripts|unit|integration|api|browser]…: builds once, runs every test (or those named), and ends with the line
 #
 #   N passed, N failed, N skipped
 #
@@ -16,13 +16,13 @@ reports=${ROOST_TEST_REPORTS:-.build/reports}
 failures=() # what failed beside the tests that a report names
 
 if (($# == 0)); then
-    set -- scripts unit integration browser
+    set -- scripts unit integration api browser
 fi
 for kind in "$@"; do
     case $kind in
-        scripts | unit | integration | browser) ;;
+        scripts | unit | integration | api | browser) ;;
         *)
-            echo "test.sh: no kind of test is called '$kind': scripts, unit, integration, browser" >&2
+            echo "test.sh: no kind of test is called '$kind': scripts, unit, integration, api, browser" >&2
             exit 2
             ;;
     esac
@@ -64,35 +64,37 @@ unit_tests() {
     for folder in Tests/*Tests/; do
         target=$(basename "$folder")
         case $target in
-            IntegrationTests | BrowserTests) ;;
+            IntegrationTests | APITests | BrowserTests) ;;
             *) swift_tests "$target" --filter "^$target\\." ;;
         esac
     done
 }
 
-browser_tests() {
-    local environment=.build/browser-tests
-    if [[ ! -x $environment/bin/pytest ]] || ! cmp -s Tests/BrowserTests/requirements.txt "$environment/requirements.txt"; then
+# python_tests NAME FOLDER: tests in Python, in an environment of their own with what FOLDER/requirements.txt pins.
+python_tests() {
+    local name=$1 folder=$2 environment=.build/$1-tests
+    if [[ ! -x $environment/bin/pytest ]] || ! cmp -s "$folder/requirements.txt" "$environment/requirements.txt"; then
         rm -rf "$environment"
         if ! python3 -m venv "$environment" ||
-            ! "$environment/bin/pip" install --quiet --disable-pip-version-check -r Tests/BrowserTests/requirements.txt; then
-            failures+=("browser: could not set up its Python environment")
+            ! "$environment/bin/pip" install --quiet --disable-pip-version-check -r "$folder/requirements.txt"; then
+            failures+=("$name: could not set up its Python environment")
             return
         fi
-        cp Tests/BrowserTests/requirements.txt "$environment/requirements.txt"
+        cp "$folder/requirements.txt" "$environment/requirements.txt"
     fi
-    run browser "$environment/bin/pytest" -q -p no:cacheprovider --junit-xml="$reports/browser.xml" Tests/BrowserTests
+    run "$name" "$environment/bin/pytest" -q -p no:cacheprovider --junit-xml="$reports/$name.xml" "$folder"
 }
 
 if wanted scripts; then
     run scripts infra/scripts/tests/run.sh "$reports/scripts.xml"
 fi
-if wanted unit || wanted integration || wanted browser; then
+if wanted unit || wanted integration || wanted api || wanted browser; then
     printf '\n== build\n'
     if swift build --build-tests; then
         if wanted unit; then unit_tests; fi
         wanted integration && swift_tests integration --filter '^IntegrationTests\.'
-        wanted browser && [[ -f Tests/BrowserTests/requirements.txt ]] && browser_tests
+        wanted api && [[ -f Tests/APITests/requirements.txt ]] && python_tests api Tests/APITests
+        wanted browser && [[ -f Tests/BrowserTests/requirements.txt ]] && python_tests browser Tests/BrowserTests
     else
         failures+=("build: it failed")
     fi

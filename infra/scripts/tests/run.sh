@@ -91,7 +91,7 @@ case_fails_when_a_test_hangs() {
 }
 case_refuses_a_kind_it_does_not_know() {
     stage true
-    expect 2 "test.sh: no kind of test is called 'units': scripts, unit, integration, browser" units
+    expect 2 "test.sh: no kind of test is called 'units': scripts, unit, integration, api, browser" units
 }
 case_lint_fails_on_a_bad_script() {
     command -v shellcheck >/dev/null || return 0
