@@ -19,7 +19,7 @@ extension RelayCore {
         let cursors = Dictionary(request.cursors.map { ($0.conversation, $0.seq) }, uniquingKeysWith: min)
         let standings = try await answering {
             try await store.standings(
-                user: request.user, device: request.device, only: request.all ? nil : Array(cursors.keys))
+                user: request.user, device: request.device, all: request.all, named: Array(cursors.keys))
         }
         var plan = SyncPlan(standings, cursors: cursors)
         var page = RelaySyncPage()
@@ -78,36 +78,57 @@ extension RelayCore {
 
     package func history(_ request: RelayHistoryRequest, context: RPCContext) async throws -> RelayHistoryResponse {
         let limit = Self.limit(request.limit)
-        let found = try await answering { try await store.history(request, limit: limit) }
-        guard let events = try Self.visible(found) else { throw RPCError.notMember }
+        let messages = try Self.seen(await answering { try await store.history(request, limit: limit) })
         var response = RelayHistoryResponse()
-        response.more = events.count > limit
-        response.messages = events.prefix(limit).map { event in
-            var message = RelayMessage()
-            message.event = event
-            return message
-        }
+        response.more = messages.count > limit
+        response.messages = Array(messages.prefix(limit))
         return response
     }
 
     package func receipts(_ request: RelayReceiptsRequest, context: RPCContext) async throws -> RelayReceiptsResponse {
-        let found = try await answering {
-            try await store.receipts(conversation: request.conversation, seq: request.seq, user: request.user)
+        try Self.seen(
+            await answering {
+                try await store.receipts(conversation: request.conversation, seq: request.seq, user: request.user)
+            })
+    }
+
+    package func windows(_ request: RelayWindowsRequest, context: RPCContext) async throws -> RelayWindowsResponse {
+        var response = RelayWindowsResponse()
+        response.windows = try await answering {
+            try await store.windows(user: request.user, kind: request.kind, only: request.only)
         }
-        guard let response = try Self.visible(found) else { throw RPCError.notMember }
         return response
     }
 
-    /// nil outside: there is none. nil inside: not this user's.
-    private static func visible<Value>(_ found: Value??) throws(RPCError) -> Value? {
-        switch found {
-        case .none: throw RPCError.noConversation
-        case .some(let value): value
+    package func lookup(_ request: RelayLookupRequest, context: RPCContext) async throws -> RelayLookupResponse {
+        try Self.check(request.messages.count, limit: 256)  // of long ones, what one frame holds
+        var response = RelayLookupResponse()
+        response.messages = try await answering { try await store.lookup(user: request.user, request.messages) }
+        return response
+    }
+
+    package func contacts(_ request: RelayContactsRequest, context: RPCContext) async throws -> RelayContactsResponse {
+        try Self.check(request.peers.count, limit: 1000)
+        var response = RelayContactsResponse()
+        response.peers = try await answering { try await store.contacts(user: request.user, peers: request.peers) }
+        return response
+    }
+
+    private static func seen<Value>(_ sight: Sight<Value>) throws(RPCError) -> Value {
+        switch sight {
+        case .noConversation: throw RPCError.noConversation
+        case .notMember: throw RPCError.notMember
+        case .seen(let value): value
         }
     }
 
     private static func limit(_ wanted: UInt32) -> Int {
         wanted == 0 ? Limits.pageItemsDefault : min(Int(wanted), Limits.pageItems.upperBound)
+    }
+
+    /// What one call may ask about.
+    private static func check(_ count: Int, limit: Int) throws(RPCError) {
+        guard count <= limit else { throw RPCError(.invalid, "At most \(limit) can be asked for at once.") }
     }
 }
 
@@ -115,5 +136,6 @@ extension Protocol.LogEvent {
     /// Bytes on the wire, roughly.
     var size: Int {
         64 + body.text.utf8.count + clientID.utf8.count + body.attachments.reduce(0) { $0 + $1.utf8.count + 4 }
+            + 9 * body.mentions.count + (hasGroup ? group.name.utf8.count + group.about.utf8.count : 0)
     }
 }

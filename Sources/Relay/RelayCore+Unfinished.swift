@@ -12,16 +12,4 @@ extension RelayCore {
     package func addDevice(_ request: RelayAddDeviceRequest, context: RPCContext) async throws -> RelayAddDeviceResponse {
         throw RPCError(.unimplemented, "Not yet.")
     }
-    package func windows(_ request: RelayWindowsRequest, context: RPCContext) async throws -> RelayWindowsResponse {
-        throw RPCError(.unimplemented, "Not yet.")
-    }
-    package func lookup(_ request: RelayLookupRequest, context: RPCContext) async throws -> RelayLookupResponse {
-        throw RPCError(.unimplemented, "Not yet.")
-    }
-    package func contacts(_ request: RelayContactsRequest, context: RPCContext) async throws -> RelayContactsResponse {
-        throw RPCError(.unimplemented, "Not yet.")
-    }
-    package func follow(_ request: RelayFollowRequest, context: RPCContext) async throws -> RelayFollowResponse {
-        throw RPCError(.unimplemented, "Not yet.")
-    }
 }

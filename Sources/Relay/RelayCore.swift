@@ -11,6 +11,7 @@ package final class RelayCore: RelayService {
     package let store: LogStore
     package let pusher: Pusher
     package let signals: UserSignals
+    let followers: CommitSignal
     package let configuration: RelayConfiguration
     let appender: Appender
     let acknowledger: Acknowledger
@@ -32,9 +33,10 @@ package final class RelayCore: RelayService {
         self.metrics = metrics
         self.now = now
         signals = UserSignals()
+        followers = CommitSignal()
         pusher = Pusher(
-            store: store, signals: signals, receipts: receipts, configuration: configuration, loop: loop,
-            metrics: metrics, logger: logger, deliver: deliver)
+            store: store, signals: signals, followers: followers, receipts: receipts, configuration: configuration,
+            loop: loop, metrics: metrics, logger: logger, deliver: deliver)
         appender = Appender(
             store: store, pushes: pusher, configuration: configuration, metrics: metrics, logger: logger, now: now)
         acknowledger = Acknowledger(

@@ -23,15 +23,22 @@ extension DatabaseTests {
                     (LogStatements.members, [ids]),
                     (LogStatements.findDirect, [.int8(1), .int8(2)]),
                     (LogStatements.makeDirect, [.int8(1), .int8(2), .int8(3), now]),
-                    (ReadStatements.positionsOfAll, [.int8(1), .int8(2)]),
+                    (ReadStatements.positionsOfAll, [.int8(1), .int8(2), ids]),
                     (ReadStatements.positionsOfSome, [.int8(1), ids]),
                     (ReadStatements.ranges, [ids, ids, ids]),
                     (ReadStatements.window, [.int8(1), .int8(2)]),
-                    (ReadStatements.before, [.int8(1), .int8(2), .int8(100), .int8(10), .bool(false)]),
-                    (ReadStatements.after, [.int8(1), .int8(2), .int8(1), .int8(10), .bool(false)]),
+                    (ReadStatements.before, [.int8(1), .int8(2), .int8(100), .int8(10), .bool(false), .bool(true)]),
+                    (ReadStatements.after, [.int8(1), .int8(2), .int8(1), .int8(10), .bool(false), .bool(true)]),
+                    (ReadStatements.newest, [.int8(1), .int8(2), .int8(51), .bool(true)]),
+                    (ReadStatements.lookup, [.int8(1), ids, ids]),
+                    (ReadStatements.conversations, [.int8(1), .int8(2), .int2(1), .int8(10), now, .int8(3)]),
+                    (ReadStatements.pendingConversations, [.int8(1), .int8(2), .int2(1), .int8(10), now, .int8(3)]),
+                    (ReadStatements.windows, [.int8(1), .int2(2)]),
+                    (ReadStatements.windowOfOne, [.int8(1), .int8(2)]),
+                    (ReadStatements.contacts, [.int8(1), ids]),
                     (
-                        ReadStatements.conversations,
-                        [.int8(1), .int8(2), .int2(1), .int8(10), now, .int8(3), .bool(true)]
+                        ReadStatements.follow,
+                        [.text("1"), .int8(1), .int8(1), .int8(8), .int8(1), .int8(100), .int8(1000)]
                     ),
                     (ReadStatements.conversation, [.int8(1), .int8(2), .int8(3)]),
                     (ReadStatements.receipts, [.int8(1), .int8(2)]),
@@ -66,7 +73,15 @@ extension DatabaseTests {
             """,
             "INSERT INTO relay.sends SELECT sender, conversation, seq, client_id FROM relay.events",
             "INSERT INTO relay.cursors SELECT n % 100, 1, n, 5 FROM generate_series(1, 2000) n",
-            "ANALYZE relay.conversations, relay.members, relay.directs, relay.events, relay.sends, relay.cursors",
+            """
+            INSERT INTO relay.reactions SELECT n, s, u, s, false, 'x'
+            FROM generate_series(1, 200) n, generate_series(1, 20) s, generate_series(1, 5) u
+            """,
+            "INSERT INTO relay.mentions SELECT n, n % 100, s FROM generate_series(1, 2000) n, generate_series(1, 3) s",
+            """
+            ANALYZE relay.conversations, relay.members, relay.directs, relay.events, relay.sends, relay.cursors,
+                relay.reactions, relay.mentions
+            """,
         ]
     }
 }

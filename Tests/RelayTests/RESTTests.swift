@@ -182,6 +182,43 @@ extension DatabaseTests {
                 #expect(try await rest.call(nil, .get, "/relay-service/v1/pending").status == .unauthorized)
             }
         }
+
+        /// Groups, their changes included, also for who was removed.
+        @Test func whoWasRemovedPollsUntilTheEnd() async throws {
+            try await REST.run { rest in
+                let scribe = Scribe(rest.bench)
+                try await rest.bench.group(11, [1])
+                try await scribe.rename(11, "The group", members: 1)
+                try await scribe.change(11, 2, .joined)
+                try await rest.bench.send(11, from: 1, "1", text: "to be deleted")
+                try await scribe.delete(11, 3, by: 1)
+                try await scribe.rename(11, "Another name", members: 2)
+                try await scribe.change(11, 2, .removed)
+                try await rest.bench.send(11, from: 1, "2")
+                func pending() async throws -> [[Int]] {
+                    let answer = try await rest.call(2, .get, "/relay-service/v1/pending")
+                    return (answer["conversations"] as? [[String: Any]] ?? []).map { item in
+                        ["delivered", "head", "pending"].compactMap { item[$0] as? Int }
+                    }
+                }
+                #expect(try await pending() == [[1, 6, 5]])
+                let page = try await rest.call(2, .get, "/relay-service/v1/events")
+                let items = try #require(page["items"] as? [[String: Any]])
+                #expect(items.compactMap { $0["seq"] as? Int } == [2, 3, 4, 5, 6])
+                #expect(
+                    items.compactMap { $0["kind"] as? String } == ["member", "message", "delete", "group", "member"])
+                #expect(items[0]["change"] as? String == "joined" && items[0]["user"] as? String == "2")
+                #expect(items[1]["deleted"] as? Bool == true && items[1]["body"] == nil)
+                #expect((items[3]["group"] as? [String: Any])?["name"] as? String == "Another name")
+                #expect(items[4]["change"] as? String == "removed")
+                let received = try await rest.call(
+                    2, .post, "/relay-service/v1/received", ["cursors": ["11": 6]])
+                #expect(received.status == .noContent)
+                #expect(try await pending().isEmpty)
+                let rest = try await rest.call(2, .get, "/relay-service/v1/events")
+                #expect((rest["items"] as? [Any])?.isEmpty == true)
+            }
+        }
     }
 }
 

@@ -104,9 +104,9 @@ struct Bench: Sendable {
         return try await relay.openDirect(request, context: context()).conversation
     }
 
-    func context() -> RPCContext {
+    func context(deadline: NIODeadline? = nil) -> RPCContext {
         RPCContext(
-            peer: RPCIdentity(role: "test", id: "test"), callID: 1, method: "test", deadline: nil, trace: nil,
+            peer: RPCIdentity(role: "test", id: "test"), callID: 1, method: "test", deadline: deadline, trace: nil,
             eventLoop: MultiThreadedEventLoopGroup.singleton.next())
     }
 
@@ -162,6 +162,22 @@ struct Bench: Sendable {
         request.user = user
         request.device = device
         return try await relay.conversations(request).conversations
+    }
+
+    func history(
+        _ conversation: UInt64, user: UInt64, before: UInt64 = 0, after: UInt64 = 0, fromStart: Bool = false,
+        limit: UInt32 = 0, raw: Bool = false, changes: Bool = false, on relay: Int = 0
+    ) async throws -> RelayHistoryResponse {
+        var request = RelayHistoryRequest()
+        request.conversation = conversation
+        request.user = user
+        request.before = before
+        request.after = after
+        request.fromStart = fromStart
+        request.limit = limit
+        request.raw = raw
+        request.changes = changes
+        return try await relays[relay].history(request, context: context())
     }
 
     /// Tells relays that users are connected to a node: handle = user, device = 10 * user.

@@ -52,13 +52,14 @@ package final class Pusher: Sendable {
     private let loop: any EventLoop
     private let deliver: Deliver
     private let signals: UserSignals
+    private let followers: CommitSignal
     private let receipts: ReceiptPolicy
     private let metrics: RelayMetrics
     private let logger: Logger
 
     package init(
-        store: LogStore, signals: UserSignals, receipts: ReceiptPolicy, configuration: RelayConfiguration,
-        loop: any EventLoop,
+        store: LogStore, signals: UserSignals, followers: CommitSignal, receipts: ReceiptPolicy,
+        configuration: RelayConfiguration, loop: any EventLoop,
         metrics: RelayMetrics, logger: Logger, deliver: @escaping Deliver
     ) {
         state = NIOLockedValueBox(State(members: MembershipCache(limit: configuration.rememberedMembers)))
@@ -66,6 +67,7 @@ package final class Pusher: Sendable {
         limits = configuration.push
         self.store = store
         self.signals = signals
+        self.followers = followers
         self.receipts = receipts
         self.loop = loop
         self.metrics = metrics
@@ -118,6 +120,7 @@ package final class Pusher: Sendable {
     /// Takes what a commit stored, in the order of the log, and what was known before and is to be pushed again.
     package func committed(_ events: [CommittedEvent], again: [AppendOutcome]) {
         guard !events.isEmpty || !again.isEmpty else { return }
+        followers.signal()
         if case .dropped = commit.yield(Committed(events: events, again: again)) {
             // Nobody can tell what is missing where: every node reads the log again.
             loseEverything()

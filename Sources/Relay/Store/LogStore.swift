@@ -1,9 +1,7 @@
 package import Logging
 package import Postgres
-import Protocol
-import SwiftProtobuf
 
-/// The log in PostgreSQL: typed access to `LogStatements`. Errors are the driver's; callers decide what they mean.
+/// The log in PostgreSQL: typed access to `LogStatements` and `ReadStatements`. Errors are the driver's; callers decide what they mean.
 ///
 /// Three pools, so that neither kind of work waits behind another: one connection that appends (one commit at a time is what
 /// makes a group), one that moves cursors, and some that read.
@@ -51,36 +49,6 @@ package struct LogStore: Sendable {
             return dsn + (dsn.contains("?") ? "&" : "?") + "options=" + options.joined(separator: "%20")
         }
         return dsn + " options='" + settings.map { "-c " + $0 }.joined(separator: " ") + "'"
-    }
-}
-
-/// `LogStatements.event`'s columns as a `LogEvent`.
-enum EventColumns {
-    static let count = 10
-
-    /// - Parameter viewer: whose eyes it is for: a sender's own id of an event is told to the sender alone. nil: everyone's.
-    static func event(_ row: PostgresRow, for viewer: UInt64?) throws(PostgresError) -> Protocol.LogEvent {
-        var event = Protocol.LogEvent()
-        event.conversation = UInt64(bitPattern: try row.int8(0))
-        event.seq = UInt64(bitPattern: try row.int8(1))
-        event.kind = LogEventKind(rawValue: Int(try row.int2(2))) ?? .unspecified
-        event.sender = UInt64(bitPattern: try row.int8(3))
-        event.sentAtMs = try row.timestampMilliseconds(4)
-        if viewer == nil || viewer == event.sender { event.clientID = try row.optionalText(5) ?? "" }
-        if let bytes = try row.optionalBytes(6) {
-            do {
-                event.body = try LogBody(serializedBytes: bytes)
-            } catch {
-                throw PostgresError(
-                    .decoding, "the body of event \(event.seq) is not a roost.log.v1.Body",
-                    attempted: "decode an event",
-                    cause: error)
-            }
-        }
-        event.target = UInt64(bitPattern: try row.optionalInt8(7) ?? 0)
-        event.emoji = try row.optionalText(8) ?? ""
-        event.removed = try row.bool(9)
-        return event
     }
 }
 
