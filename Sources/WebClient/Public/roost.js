@@ -10,10 +10,16 @@
 // - state: {state: 'signed-out'|'connecting'|'online'|'waiting', retryAt?, reason?}
 // - synced: {}: all that was missed has come
 // - event: an event of the log, in order and once per conversation
-// - outbox: {entry, state: 'queued'|'sent'|'failed', ack?, error?}
-// - receipt, typing, presence, notification: the frame
+// - outbox: {entry, state: 'queued'|'waiting'|'sent'|'failed', ack?, error?}
+// - profile: the account as it is now
+// - receipt, typing, presence, muted, notification: the frame
+//
+// `roost.api` has the REST calls.
 
+import { Api } from './roost/api.js';
 import { Outbox, newClientID } from './roost/outbox.js';
+import { Requests } from './roost/requests.js';
+import { Sender } from './roost/sender.js';
 import { RoostError, Session } from './roost/session.js';
 import { Socket } from './roost/socket.js';
 
@@ -22,13 +28,13 @@ export { RoostError };
 const CLIENT = 'roost.js/1';
 /** How long acknowledgements of received events are collected. */
 const RECEIVED_EVERY_MS = 150;
-/** A send that was neither acknowledged nor refused by then is sent again on the same connection. */
-const SEND_TIMEOUT_MS = 10_000;
 
 export class Roost extends EventTarget {
   #session;
   #storage;
   #socket;
+  #requests;
+  #sender;
   #outbox = null;
   /** Whose connection and outbox these are; the session in storage may have become another's. */
   #owner = null;
@@ -38,8 +44,6 @@ export class Roost extends EventTarget {
   /** Conversations whose cursor moved since the last `received`. */
   #moved = new Set();
   #receivedTimer = null;
-  /** Sends on their way: ref → {entry, timer}. One for each destination, so that order is kept. */
-  #inFlight = new Map();
   #watched = new Set();
   #synced = false;
 
@@ -48,6 +52,10 @@ export class Roost extends EventTarget {
     this.base = base;
     this.#storage = storage;
     this.#session = new Session({ base, storage });
+    this.api = new Api(this.#session);
+    const send = (frame) => this.#synced && this.#socket.send(frame);
+    this.#requests = new Requests(send);
+    this.#sender = new Sender({ outbox: () => this.#outbox, send, report: (detail) => this.#emit('outbox', detail) });
     this.#socket = new Socket({
       address: (moveTo) => this.#address(moveTo),
       hello: () => this.#hello(),
@@ -108,34 +116,52 @@ export class Roost extends EventTarget {
     this.#socket.start();
   }
 
+  /** Changes the account's profile or privacy; fields as in REST. */
+  async changeProfile(changes) {
+    this.#session.keep(await this.api.changeMe(changes));
+    this.#emit('profile', this.user);
+  }
+
   // Messages
 
   /**
    * Writes a message into the outbox, from where it is sent now or when there is a connection.
-   * @param {{to?: string, conversation?: string, text: string, replyTo?: string}} message
+   * @param {{to?: string, conversation?: string, text: string, format?: string, replyTo?: string, mentions?: string[]}} message
    * @returns its outbox entry
    */
-  send({ to, conversation, text, replyTo }) {
-    const body = { text, format: 'plain' };
-    if (replyTo) body.reply_to = replyTo;
+  send({ to, conversation, ...message }) {
+    const body = makeBody(message);
     const entry = { client_id: newClientID(), body, written_at: new Date().toISOString() };
     if (conversation) entry.conversation = conversation;
     else entry.to = to;
     this.#outbox.add(entry);
     this.#emit('outbox', { entry, state: 'queued' });
-    this.#flush();
+    this.#sender.flush();
     return entry;
   }
 
   /** Sends a refused entry again. */
   retry(clientID) {
     this.#outbox.update(clientID, { error: undefined });
-    this.#flush();
+    this.#sender.flush();
   }
 
   /** Gives an entry up. */
   discard(clientID) {
     this.#outbox.remove(clientID);
+  }
+
+  /** Changes what an own message says. Resolves when it is done; so do the two below. */
+  edit({ conversation, message, ...changed }) {
+    return this.#requests.request({ type: 'edit', conversation, message, body: makeBody(changed) });
+  }
+
+  delete({ conversation, message }) {
+    return this.#requests.request({ type: 'delete', conversation, message });
+  }
+
+  react({ conversation, message, emoji, remove = false }) {
+    return this.#requests.request({ type: 'react', conversation, message, emoji, remove });
   }
 
   /** Says that the user has read a conversation up to `seq`. */
@@ -157,31 +183,6 @@ export class Roost extends EventTarget {
   unwatch(users) {
     for (const user of users) this.#watched.delete(user);
     this.#socket.send({ type: 'unwatch', users });
-  }
-
-  // REST
-
-  conversations({ cursor, limit = 100 } = {}) {
-    return this.#session.request('GET', `/message-service/v1/conversations?${query({ cursor, limit })}`);
-  }
-
-  history(conversation, { before, after, limit = 50 } = {}) {
-    return this.#session.request(
-      'GET',
-      `/message-service/v1/conversations/${encodeURIComponent(conversation)}/messages?${query({ before, after, limit })}`,
-    );
-  }
-
-  findUsers(text) {
-    return this.#session.request('GET', `/user-service/v1/users?${query({ query: text, limit: 20 })}`);
-  }
-
-  userProfile(id) {
-    return this.#session.request('GET', `/user-service/v1/users/${encodeURIComponent(id)}`);
-  }
-
-  lastSeen(ids) {
-    return this.#session.request('GET', `/last-seen-service/v1/users?${query({ ids: ids.join(',') })}`);
   }
 
   // The connection
@@ -215,8 +216,7 @@ export class Roost extends EventTarget {
   #connection(state, detail) {
     if (state !== 'online') {
       this.#synced = false;
-      for (const { timer } of this.#inFlight.values()) clearTimeout(timer);
-      this.#inFlight.clear();
+      this.#sender.lost();
     }
     if (state === 'stopped') return;
     this.#enter(state, detail);
@@ -251,6 +251,7 @@ export class Roost extends EventTarget {
     this.#moved.clear();
     this.#watched.clear();
     this.#outbox = null;
+    this.#requests.end();
     this.#enter('signed-out');
   }
 
@@ -264,18 +265,20 @@ export class Roost extends EventTarget {
         this.#socket.settled();
         for (const [conversation, seq] of Object.entries(frame.cursors ?? {})) this.#hold(conversation, seq);
         if (this.#watched.size > 0) this.#socket.send({ type: 'watch', users: [...this.#watched] });
+        this.#requests.again();
         this.#emit('synced', {});
-        this.#flush();
+        this.#sender.flush();
         break;
       case 'ack':
-        this.#acknowledged(frame);
+        if (!this.#requests.answered(frame)) this.#sender.acknowledged(frame);
         break;
       case 'error':
-        this.#failed(frame);
+        if (!this.#requests.answered(frame)) this.#sender.refused(frame);
         break;
       case 'receipt':
       case 'typing':
       case 'presence':
+      case 'muted':
       case 'notification':
         this.#emit(frame.type, frame);
         break;
@@ -310,73 +313,14 @@ export class Roost extends EventTarget {
     }, RECEIVED_EVERY_MS);
   }
 
-  // The outbox
-
-  #flush() {
-    if (!this.#synced) return;
-    const busy = new Set([...this.#inFlight.values()].map(({ entry }) => destination(entry)));
-    for (const entry of this.outbox) {
-      if (entry.error || busy.has(destination(entry))) continue;
-      busy.add(destination(entry));
-      this.#transmit(entry);
-    }
-  }
-
-  #transmit(entry) {
-    const frame = { type: 'send', ref: entry.client_id, client_id: entry.client_id, body: entry.body };
-    if (entry.conversation) frame.conversation = entry.conversation;
-    else frame.to = entry.to;
-    if (!this.#socket.send(frame)) return;
-    this.#again(entry, SEND_TIMEOUT_MS);
-  }
-
-  /** Keeps the entry in flight for a while and then sends it again: with the same client_id, that is harmless. */
-  #again(entry, ms) {
-    clearTimeout(this.#inFlight.get(entry.client_id)?.timer);
-    const timer = setTimeout(() => {
-      this.#inFlight.delete(entry.client_id);
-      this.#flush();
-    }, ms);
-    this.#inFlight.set(entry.client_id, { entry, timer });
-  }
-
-  #landed(ref) {
-    const sending = this.#inFlight.get(ref);
-    if (!sending) return null;
-    clearTimeout(sending.timer);
-    this.#inFlight.delete(ref);
-    return sending.entry;
-  }
-
-  #acknowledged(ack) {
-    const entry = this.#landed(ack.ref);
-    if (!entry) return;
-    this.#outbox?.remove(entry.client_id);
-    this.#emit('outbox', { entry, state: 'sent', ack });
-    this.#flush();
-  }
-
-  #failed(error) {
-    const sending = error.ref && this.#inFlight.get(error.ref);
-    if (!sending) return;
-    const passing = error.code === 'unavailable' || error.code === 'rate_limited' || error.code === 'internal';
-    if (passing) return this.#again(sending.entry, error.retry_after_ms || 1000);
-    const entry = this.#landed(error.ref);
-    this.#outbox?.update(entry.client_id, { error: error.message || error.code });
-    this.#emit('outbox', { entry, state: 'failed', error: error.message || error.code });
-    this.#flush();
-  }
-
   #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
 
-function destination(entry) {
-  return entry.conversation ?? `to:${entry.to}`;
-}
-
-function query(parameters) {
-  const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null);
-  return new URLSearchParams(set).toString();
+function makeBody({ text, format = 'plain', replyTo, mentions = [] }) {
+  const body = { text, format };
+  if (replyTo) body.reply_to = replyTo;
+  if (mentions.length > 0) body.mentions = mentions;
+  return body;
 }

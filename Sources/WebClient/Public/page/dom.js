@@ -25,3 +25,31 @@ export function oncePerFrame(action) {
     });
   };
 }
+
+/**
+ * Makes `children` the children of `parent`, touching only what differs: what stays keeps its focus and its selection.
+ * @param {Element} parent
+ * @param {Element[]} children
+ */
+export function reconcile(parent, children) {
+  const kept = new Set(children);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
+  let place = parent.firstElementChild;
+  for (const child of children) {
+    if (child === place) place = place.nextElementSibling;
+    else parent.insertBefore(child, place);
+  }
+}
+
+/** A button with a word on it, or with a sign and a name for those who do not see it. */
+export function button(text, { label, on, className = '', ...properties } = {}) {
+  return element('button', {
+    type: 'button',
+    className,
+    textContent: text,
+    on: on ? { click: on } : {},
+    aria: label ? { label } : {},
+    ...(label ? { title: label } : {}),
+    ...properties,
+  });
+}

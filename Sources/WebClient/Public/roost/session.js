@@ -82,6 +82,12 @@ export class Session {
     }
   }
 
+  /** The account has changed. */
+  keep(user) {
+    const current = this.current;
+    if (current) this.#storage.setItem(this.#key, JSON.stringify({ ...current, user: { ...current.user, ...user } }));
+  }
+
   /** Drops the tokens of this browser. */
   forget() {
     this.#storage.removeItem(this.#key);
