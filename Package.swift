@@ -53,7 +53,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let exclusions: [String: [String]] = Dictionary(
     uniqueKeysWithValues: [
         "ChatNode", "Cluster", "Discovery", "Groups", "LastSeen", "LocalCluster", "LogConsumer", "Messages", "Postgres", "Reactor", "Redis",
-        "Relay", "Roster", "ServiceKit", "Sessions", "Users", "WebSocketEdge", "ZooKeeper",
+        "Relay", "Roster", "ServiceKit", "Sessions", "TerminalChat", "Users", "WebSocketEdge", "ZooKeeper",
     ].map { ($0, ["README.md"]) })
 
 let package = Package(
@@ -181,11 +181,12 @@ let package = Package(
                 httpClient, logging,
                 protobuf,
             ]),  // a chat client: REST and WebSocket
+        library("TerminalChat", ["Client", "Protocol"]),  // `roost chat`
         .executableTarget(
             name: "roost",
             dependencies: [
                 "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
-                "Groups", "LocalCluster", "Client", "ZooKeeper", "Cluster", "Protocol", "RPC", "RPCTransport", argumentParser, configuration,
+                "Groups", "LocalCluster", "Client", "TerminalChat", "ZooKeeper", "Cluster", "Protocol", "RPC", "RPCTransport", argumentParser, configuration,
                 lifecycle, unixSignals, logging, protobuf,
                 metrics, histogram, nioPosix, nioCore, nioConcurrency,
             ], swiftSettings: settings),
@@ -212,6 +213,7 @@ let package = Package(
         tests("PostgresTests", ["Postgres", "Reactor", "TestServers", nioConcurrency, logging]),
         tests("RedisTests", ["Redis", "TestServers", nioConcurrency, logging]),
         tests("ZooKeeperTests", ["ZooKeeper", "TestServers", nioConcurrency, logging]),
+        tests("TerminalChatTests", ["TerminalChat"]),
         tests("ProtocolTests", ["Protocol", "ChatModel", nioCore, protobuf]),
         tests(
             "WebSocketEdgeTests",

@@ -21,7 +21,7 @@ package struct ChatRole: Role {
         configuration.edge.host = context.configuration.httpHost
         configuration.edge.port = context.configuration.httpPort
         configuration.edge.origins = Self.origins(context.configuration.publicURL)
-        if !context.configuration.limits { configuration.limits = nil }
+        configuration.limits = context.configuration.limits ? ChatLimits(context.configuration.socketLimits) : nil
         let relays = context.pool("relay")
         let backend = ChatBackend(
             users: context.pool("users"), messages: context.pool("messages"),

@@ -10,6 +10,7 @@ enum RoostProgram {
         UpCommand.self,
         GuardCommand.self,
         StatusCommand.self,
+        ChatCommand.self,
         BenchCommand.self,
     ]
 }

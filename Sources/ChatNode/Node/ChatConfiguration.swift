@@ -1,5 +1,6 @@
 package import NIOCore
 package import RPCTransport
+package import ServiceKit
 package import WebSocketEdge
 
 /// How a chat node behaves; the defaults are the contract's.
@@ -39,6 +40,22 @@ package struct ChatLimits: Sendable {
     package var typingPerSecond = 5
 
     package init() {}
+
+    package init(_ limits: SocketLimits) {
+        connection = RateLimiter.Configuration(frames: limits.connectionFrames, bytes: limits.connectionBytes)
+        user = RateLimiter.Configuration(frames: limits.userFrames, bytes: limits.userBytes)
+        connectionsPerUser = limits.connections
+        typingPerSecond = limits.typing
+    }
+}
+
+extension RateLimiter.Configuration {
+    fileprivate init(frames: SocketLimits.Rule, bytes: SocketLimits.Rule) {
+        unitsPerSecond = Int64(frames.rate) * 10
+        unitBurst = Int64(frames.burst) * 10
+        bytesPerSecond = Int64(bytes.rate)
+        byteBurst = Int64(bytes.burst)
+    }
 }
 
 /// The services that a node calls.

@@ -32,6 +32,7 @@ package struct RoostConfiguration: Sendable {
     package var direct = false
     package var limits = true
     package var requestLimits = RequestLimits()
+    package var socketLimits = SocketLimits()
     package var trustedProxies = TrustedProxies.loopback
     package var capacity = 19_000
     package var eventLoops = 1
@@ -69,6 +70,9 @@ package struct RoostConfiguration: Sendable {
     /// | `limits` (`ROOST_LIMITS`) | on/off | on | rate limits |
     /// | `limit_<name>_rate` (`ROOST_LIMIT_<NAME>_RATE`) | number, 0.001...1000000 | by name | how many a second; the names: `user`, `device`, `address`, `ticket`, `registration`, `login`, `login_failure`, `login_name` (`RequestLimits`) |
     /// | `limit_<name>_burst` (`ROOST_LIMIT_<NAME>_BURST`) | number, 1...1000000 | by name | how many at once |
+    /// | `limit_<name>_rate`, `limit_<name>_burst` (`ROOST_LIMIT_<NAME>_RATE`, `_BURST`) | 1...1000000000 | by name | the same for what comes over WebSockets, by chat node; the names: `connection_frames`, `connection_bytes`, `user_frames`, `user_bytes` (`SocketLimits`) |
+    /// | `limit_connections` (`ROOST_LIMIT_CONNECTIONS`) | 1...1000000 | 50 | connections of one user to a chat node |
+    /// | `limit_typing_rate` (`ROOST_LIMIT_TYPING_RATE`) | 0...1000 | 5 | typing signals of a connection in a second; more are passed over |
     /// | `trusted_proxies` (`ROOST_TRUSTED_PROXIES`) | addresses or CIDR, comma-separated | loopback | whose `X-Forwarded-For` is believed |
     /// | `capacity` (`ROOST_CAPACITY`) | connections, 1...1000000 | 19000 | how many clients a chat node takes |
     /// | `event_loops` (`ROOST_EVENT_LOOPS`) | count, 1...64 | 1 | network threads |
@@ -104,6 +108,7 @@ package struct RoostConfiguration: Sendable {
         direct = try values.boolean("direct") ?? direct
         limits = try values.boolean("limits") ?? limits
         requestLimits = try RequestLimits(values: values)
+        socketLimits = try SocketLimits(values: values)
         trustedProxies = try values.proxies("trusted_proxies") ?? trustedProxies
         capacity = try values.integer("capacity", in: 1...1_000_000) ?? capacity
         eventLoops = try values.integer("event_loops", in: 1...64) ?? eventLoops
@@ -126,7 +131,7 @@ package struct RoostConfiguration: Sendable {
             "advertise_host", "admin_token", "public_url", "direct", "limits", "trusted_proxies", "capacity",
             "event_loops", "scrypt_log_n", "group_members", "edit_within_s", "search_language", "log_level",
             "log_format", "share", "shutdown_timeout_ms",
-        ] + RequestLimits.keys)
+        ] + RequestLimits.keys + SocketLimits.keys)
 
     /// The value of a key that this process can't do without.
     ///
