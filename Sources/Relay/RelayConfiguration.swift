@@ -6,6 +6,8 @@ package struct RelayConfiguration: Sendable {
     package var appendQueue = 20_000
     /// For one attempt to commit; after a lost connection a batch is tried once more.
     package var appendTimeout: Duration = .seconds(2)
+    /// The same for a change of a group, which may be of thousands of members.
+    package var changeTimeout: Duration = .seconds(5)
     /// Acknowledgements in one commit at most, and how many calls may wait for it.
     package var acknowledgeBatch = 1_000
     package var acknowledgeQueue = 20_000
@@ -20,6 +22,12 @@ package struct RelayConfiguration: Sendable {
     package var nodeGrace: Duration = .seconds(30)
     /// Connections to PostgreSQL that read.
     package var readers = 4
+    /// Members of a group up to which they are told at once who has got, and who has read what; of larger ones one asks.
+    package var receiptMembers = 32
+    /// Members of a group up to which they are told who is writing.
+    package var typingMembers = 200
+    /// Events of a longer conversation that a new device is given.
+    package var newDeviceEvents = 100
     package var push = PushQueue.Limits()
 
     package init() {}

@@ -73,12 +73,25 @@ package final class RelayCore: RelayService {
             throw RPCError(.invalid, "An event needs a conversation and a sender.")
         }
         switch request.kind {
-        case .message, .edit, .delete, .reaction, .member, .group: break
-        case .unspecified, .UNRECOGNIZED: throw RPCError(.invalid, "An event needs a kind.")
+        case .message: break
+        case .edit, .delete, .reaction:
+            guard request.target > 0 else { throw RPCError(.invalid, "It needs a message to amend.") }
+            guard request.kind != .reaction || !request.emoji.isEmpty else {
+                throw RPCError(.invalid, "A reaction needs an emoji.")
+            }
+        case .member, .group, .unspecified, .UNRECOGNIZED:
+            throw RPCError(.invalid, "It must be a message, an edit, a delete or a reaction.")
         }
         guard request.clientID.utf8.count <= Limits.clientIDBytes, !request.clientID.utf8.contains(0),
-            request.emoji.utf8.count <= 64, !request.emoji.utf8.contains(0), request.target <= UInt64(Int64.max)
+            request.emoji.utf8.count <= Limits.emojiBytes, !request.emoji.utf8.contains(0),
+            request.target <= UInt64(Int64.max)
         else { throw RPCError(.invalid, "The event can't be stored: its client_id, emoji or target is out of range.") }
+    }
+
+    package func changeGroup(
+        _ request: RelayChangeGroupRequest, context: RPCContext
+    ) async throws -> RelayChangeGroupResponse {
+        try await appender.change(GroupChange(request), deadline: context.deadline)
     }
 
     package func openDirect(
@@ -110,7 +123,37 @@ package final class RelayCore: RelayService {
             try await store.mute(conversation: request.conversation, user: request.user, until: request.untilMs)
         }
         guard found else { throw RPCError.noConversation }
+        pusher.muted(request)
         return RelayMuteResponse()
+    }
+
+    package func block(_ request: RelayBlockRequest, context: RPCContext) async throws -> RelayBlockResponse {
+        guard request.user.isIdentifier, request.peer.isIdentifier, request.user != request.peer else {
+            throw RPCError(.invalid, "A block needs two users.")
+        }
+        let (user, peer) = (UserID(rawValue: request.user), UserID(rawValue: request.peer))
+        try await answering {
+            var conversation = try await store.findDirect(user, peer)
+            if conversation == nil, request.blocked {
+                conversation = try await store.openDirect(user, peer, now: now())
+            }
+            guard let conversation else { return }
+            try await store.refuse(conversation: conversation.rawValue, user: request.peer, request.blocked)
+        }
+        return RelayBlockResponse()
+    }
+
+    package func addDevice(
+        _ request: RelayAddDeviceRequest, context: RPCContext
+    ) async throws -> RelayAddDeviceResponse {
+        guard request.user.isIdentifier, request.device.isIdentifier else {
+            throw RPCError(.invalid, "A device needs an id, and a user.")
+        }
+        try await answering {
+            try await store.addDevice(
+                user: request.user, device: request.device, events: configuration.newDeviceEvents)
+        }
+        return RelayAddDeviceResponse()
     }
 
     // MARK: Who is online

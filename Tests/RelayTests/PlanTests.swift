@@ -16,11 +16,28 @@ extension DatabaseTests {
                     (
                         LogStatements.append,
                         [
-                            ids, ids, texts, .int2Array([1, 1]), .bytesArray([[1], nil]), .int8Array([nil, 1]), texts,
-                            .boolArray([false, false]), now,
+                            ids, ids, texts, .bytesArray([[1], nil]), now,
                         ]
                     ),
-                    (LogStatements.members, [ids]),
+                    (
+                        LogStatements.amend,
+                        [
+                            ids, ids, texts, .int2Array([1, 2]), .bytesArray([[1], nil]), .int8Array([nil, 1]), texts,
+                            .boolArray([false, false]), ids, .textArray(["{}", "{1,2}"]), now,
+                        ]
+                    ),
+                    (LogStatements.makeGroup, [.int8(1), now]),
+                    (
+                        LogStatements.changeGroup,
+                        [
+                            .int8(1), .int8(2), .text("c"), .bytes([]), .bool(true), ids, .int2Array([1, 2]),
+                            .int2Array([1, 1]), .bytesArray([[], []]), now,
+                        ]
+                    ),
+                    (LogStatements.members, [ids, ids]),
+                    (LogStatements.refused, [.int8(1), .int8(2)]),
+                    (LogStatements.refuse, [.int8(1), .int8(2), .bool(true)]),
+                    (LogStatements.addDevice, [.int8(1), .int8(2), .int8(100)]),
                     (LogStatements.findDirect, [.int8(1), .int8(2)]),
                     (LogStatements.makeDirect, [.int8(1), .int8(2), .int8(3), now]),
                     (ReadStatements.positionsOfAll, [.int8(1), .int8(2), ids]),
@@ -71,7 +88,11 @@ extension DatabaseTests {
             INSERT INTO relay.events (conversation, seq, ordinal, sender, sent_at, kind, client_id, body)
             SELECT n, s, s, n % 100, now(), 1, n || '-' || s, '\\x00' FROM generate_series(1, 2000) n, generate_series(1, 20) s
             """,
-            "INSERT INTO relay.sends SELECT sender, conversation, seq, client_id FROM relay.events",
+            """
+            INSERT INTO relay.events (conversation, seq, ordinal, sender, sent_at, kind, target, emoji)
+            SELECT n, s, 20, n % 100, now(), 4, s - 20, 'x' FROM generate_series(1, 2000) n, generate_series(21, 25) s
+            """,
+            "INSERT INTO relay.sends SELECT sender, conversation, seq, client_id FROM relay.events WHERE kind = 1",
             "INSERT INTO relay.cursors SELECT n % 100, 1, n, 5 FROM generate_series(1, 2000) n",
             """
             INSERT INTO relay.reactions SELECT n, s, u, s, false, 'x'

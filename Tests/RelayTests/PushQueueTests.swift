@@ -119,21 +119,116 @@ import Testing
     }
 }
 
+extension PushQueueTests {
+    @Test func signalsAreBoundedByBytes() {
+        var limits = PushQueue.Limits()
+        limits.queuedSignalBytes = 12_000
+        var queue = PushQueue(incarnation: 9, limits: limits)
+        _ = queue.add([delivery(1)])
+        var typing = ChatTyping()
+        typing.handles = Array(0..<1000)
+        for _ in 0..<5 { _ = queue.add(typing) }
+        var mute = ChatMute()
+        mute.handles = [1]
+        _ = queue.add(mute)
+        guard case .send(let request) = queue.succeeded() else {
+            Issue.record("nothing sent")
+            return
+        }
+        #expect(request.typings.count == 2 && request.mutes.count == 1)
+    }
+}
+
+@Suite struct AudienceTests {
+    private func roster(_ nodes: [(String, [UInt64])]) -> RosterTable {
+        var table = RosterTable()
+        for (node, users) in nodes {
+            var update = RosterUpdate()
+            update.node = node
+            update.incarnation = 1
+            update.snapshot = true
+            update.joined = users.map { user in
+                var entry = RosterEntry()
+                entry.handle = UInt32(user)
+                entry.user = user
+                return entry
+            }
+            _ = table.apply(update)
+        }
+        return table
+    }
+
+    private func event(_ seq: UInt64, from sender: UInt64, _ clientID: String = "") -> LogEvent {
+        var event = LogEvent()
+        event.seq = seq
+        event.sender = sender
+        event.clientID = clientID
+        return event
+    }
+
+    @Test func everyoneGetsTheirWindow() {
+        let members: [MembershipCache.Member] = [
+            .init(user: 1), .init(user: 2, after: 5), .init(user: 3, until: 5), .init(user: 4, until: 4),
+        ]
+        let audience = Audience(members, 5...6, roster([("a", [1, 2]), ("b", [3, 4])]))
+        var found: [Int32: [ChatDelivery]] = [:]
+        for seq in UInt64(5)...6 { audience.add(event(seq, from: 1), to: &found) }
+        #expect(found[0]?.map(\.handles) == [[1], [1, 2]])
+        #expect(found[1]?.map(\.handles) == [[3]])
+    }
+
+    @Test func theSenderAloneLearnsTheClientID() {
+        let audience = Audience(
+            [.init(user: 1), .init(user: 2), .init(user: 3)], 1...1, roster([("a", [1, 2]), ("b", [3])]))
+        var found: [Int32: [ChatDelivery]] = [:]
+        audience.add(event(1, from: 1, "id"), to: &found)
+        #expect(found[0]?.map(\.handles) == [[1], [2]])
+        #expect(found[0]?.map(\.event.clientID) == ["id", ""])
+        #expect(found[1]?.map(\.handles) == [[3]])
+        #expect(found[1]?.map(\.event.clientID) == [""])
+    }
+}
+
 @Suite struct MembershipCacheTests {
+    @Test func aChangeIsAppliedInOrder() {
+        func change(_ seq: UInt64, _ user: UInt64, _ change: LogMemberChange) -> LogEvent {
+            var event = LogEvent()
+            event.seq = seq
+            event.kind = .member
+            event.member.user = user
+            event.member.change = change
+            return event
+        }
+        for extra in [0, 10] {
+            var members = MembershipCache.Members(
+                version: 1, kind: 2, members: [.init(user: 1), .init(user: 2, after: 3), .init(user: 3, until: 7)])
+            var changes = [change(9, 4, .joined), change(10, 2, .left), change(11, 3, .joined)]
+            for index in 0..<extra { changes.append(change(12 + UInt64(index), 1, .role)) }
+            members.apply(changes, version: 2)
+            #expect(members.version == 2)
+            #expect(
+                members.members == [
+                    .init(user: 1), .init(user: 2, after: 3, until: 10), .init(user: 4, after: 8),
+                    .init(user: 3, after: 10),
+                ])
+            #expect(Array(members.present) == [1, 4, 3])
+        }
+    }
+
     @Test func onlyTheVersionAskedForOrALaterOneCounts() {
         var cache = MembershipCache(limit: 100)
-        cache.insert(1, .init(version: 2, kind: 1, users: [7, 8]))
-        #expect(cache.members(of: 1, version: 2)?.users == [7, 8])
-        #expect(cache.members(of: 1, version: 0)?.users == [7, 8])
+        cache.insert(1, .init(version: 2, kind: 1, members: [.init(user: 7), .init(user: 8)]))
+        #expect(cache.members(of: 1, version: 2).map { Array($0.present) } == [7, 8])
+        #expect(cache.members(of: 1, version: 0).map { Array($0.present) } == [7, 8])
         #expect(cache.members(of: 1, version: 3) == nil)
-        cache.insert(1, .init(version: 1, kind: 1, users: [7]))
-        #expect(cache.members(of: 1, version: 2)?.users == [7, 8])
+        cache.insert(1, .init(version: 1, kind: 1, members: [.init(user: 7)]))
+        #expect(cache.members(of: 1, version: 2).map { Array($0.present) } == [7, 8])
     }
 
     @Test func whatIsUsedStaysAndTheRestGoes() {
         var cache = MembershipCache(limit: 30)
         for conversation in UInt64(1)...100 {
-            cache.insert(conversation, .init(version: 1, kind: 1, users: [1, 2]))
+            cache.insert(conversation, .init(version: 1, kind: 1, members: [.init(user: 1), .init(user: 2)]))
             #expect(cache.members(of: 1, version: 1) != nil)
         }
         #expect(cache.members(of: 2, version: 1) == nil)

@@ -83,12 +83,15 @@ struct Bench: Sendable {
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 
-    /// A conversation with these members, as group-messages will make them.
+    /// A group's conversation with these members and no event yet.
     func group(_ id: UInt64, _ members: [UInt64]) async throws {
         _ = try await database.pipeline([
             (
-                "INSERT INTO relay.conversations (id, kind, created_at, active_at) VALUES ($1, 2, now(), now())",
-                [.int8(Int64(id))]
+                """
+                INSERT INTO relay.conversations (id, kind, created_at, active_at, member_count)
+                VALUES ($1, 2, now(), now(), $2)
+                """,
+                [.int8(Int64(id)), .int4(Int32(members.count))]
             ),
             (
                 "INSERT INTO relay.members (conversation, user_id) SELECT $1, unnest($2::bigint[])",
@@ -97,11 +100,68 @@ struct Bench: Sendable {
         ])
     }
 
+    /// Changes a group as its service does.
+    @discardableResult
+    func change(
+        _ group: UInt64, _ id: String, by sender: UInt64 = 1, create: Bool = false, name: String? = nil,
+        deleted: Bool = false, on relay: Int = 0,
+        _ members: [(user: UInt64, change: LogMemberChange, role: LogGroupRole)] = []
+    ) async throws -> RelayChangeGroupResponse {
+        var request = RelayChangeGroupRequest()
+        request.conversation = group
+        request.sender = sender
+        request.changeID = id
+        request.create = create
+        if name != nil || deleted {
+            request.group.name = name ?? ""
+            request.group.deleted = deleted
+        }
+        request.members = members.map { user, change, role in
+            var member = LogMember()
+            member.user = user
+            member.change = change
+            member.role = role
+            return member
+        }
+        return try await relays[relay].changeGroup(request, context: context())
+    }
+
+    /// Edits, deletes, or reacts to a message.
+    @discardableResult
+    func amend(
+        _ conversation: UInt64, _ target: UInt64, from sender: UInt64, _ kind: LogEventKind, ref: String = "",
+        text: String = "", mentions: [UInt64] = [], emoji: String = "", removed: Bool = false, within: UInt64 = 0,
+        on relay: Int = 0
+    ) async throws(RPCError) -> RelayAppendResponse {
+        var request = RelayAppendRequest()
+        request.conversation = conversation
+        request.sender = sender
+        request.clientID = ref
+        request.kind = kind
+        request.target = target
+        request.emoji = emoji
+        request.removed = removed
+        request.withinMs = within
+        if kind == .edit {
+            request.body.text = text
+            request.body.mentions = mentions
+        }
+        return try await relays[relay].append(request, deadline: .now() + .seconds(20))
+    }
+
     func direct(_ user: UInt64, _ peer: UInt64) async throws -> UInt64 {
         var request = RelayOpenDirectRequest()
         request.user = user
         request.peer = peer
         return try await relay.openDirect(request, context: context()).conversation
+    }
+
+    func block(_ user: UInt64, _ peer: UInt64, _ blocked: Bool = true) async throws {
+        var request = RelayBlockRequest()
+        request.user = user
+        request.peer = peer
+        request.blocked = blocked
+        _ = try await relay.block(request, context: context())
     }
 
     func context(deadline: NIODeadline? = nil) -> RPCContext {
@@ -112,7 +172,8 @@ struct Bench: Sendable {
 
     @discardableResult
     func send(
-        _ conversation: UInt64, from sender: UInt64, _ clientID: String, text: String = "hello", on relay: Int = 0,
+        _ conversation: UInt64, from sender: UInt64, _ clientID: String, text: String = "hello",
+        mentions: [UInt64] = [], on relay: Int = 0,
         within: TimeAmount = .seconds(20)
     ) async throws(RPCError) -> RelayAppendResponse {
         var request = RelayAppendRequest()
@@ -121,6 +182,7 @@ struct Bench: Sendable {
         request.clientID = clientID
         request.kind = .message
         request.body.text = text
+        request.body.mentions = mentions
         return try await relays[relay].append(request, deadline: .now() + within)
     }
 
@@ -222,8 +284,19 @@ final class Pushed: Sendable {
         state.withLockedValue { state in state.calls.filter { $0.node == node }.flatMap(\.request.deliveries) }
     }
 
+    /// What was pushed to a connection, of all conversations.
+    func seqs(of user: UInt64) -> [UInt64] {
+        state.withLockedValue { state in
+            state.calls.flatMap(\.request.deliveries).filter { $0.handles.contains(UInt32(user)) }.map(\.event.seq)
+        }
+    }
+
     func receipts(_ node: String) -> [ChatReceipt] {
         state.withLockedValue { state in state.calls.filter { $0.node == node }.flatMap(\.request.receipts) }
+    }
+
+    func mutes(_ node: String) -> [ChatMute] {
+        state.withLockedValue { state in state.calls.filter { $0.node == node }.flatMap(\.request.mutes) }
     }
 
     func typings(_ node: String) -> [ChatTyping] {

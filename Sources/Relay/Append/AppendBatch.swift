@@ -1,3 +1,4 @@
+import ChatModel
 package import Protocol
 package import RPC
 import SwiftProtobuf
@@ -10,19 +11,36 @@ package struct AppendRow: Sendable, Equatable {
     package var kind: Int16
     /// A serialized `LogBody`.
     package var body: [UInt8]?
+    /// Edit, delete, reaction: the message amended.
     package var target: Int64?
     package var emoji: String?
     package var removed: Bool
+    /// Edit: the greatest age of the message in milliseconds; 0: any.
+    package var within: Int64
+    /// Message, edit: the users named.
+    package var mentions: [UInt64]
 }
 
 /// What became of an `AppendRow`.
 package struct AppendOutcome: Sendable, Equatable {
     package enum Verdict: Int32, Sendable {
         case stored = 0
-        /// The sender used this client_id before: conversation, seq and time are those of the first event.
+        /// It repeats an event: conversation, seq and time are those of the first.
         case duplicate = 1
         case notFound = 2
         case forbidden = 3
+        /// The other user of the direct conversation has blocked the sender.
+        case refused = 4
+        /// What is to be amended is no message that the sender can see.
+        case noMessage = 5
+        /// What is to be amended was deleted.
+        case deleted = 6
+        /// What is to be amended is not the sender's.
+        case notAllowed = 7
+        /// The message is too old to be edited.
+        case tooLate = 8
+        /// The reaction taken back was never there.
+        case noReaction = 9
     }
     package var verdict: Verdict
     package var conversation: UInt64
@@ -40,7 +58,8 @@ package struct AppendOutcome: Sendable, Equatable {
     }
 }
 
-/// The requests of one commit, as a value: one row for each event, however often the batch holds it.
+/// The requests of one commit, as a value: one row for each event, however often the batch holds it, in rounds that are
+/// stored one after the other.
 package struct AppendBatch {
     private struct Source: Hashable {
         var sender: UInt64
@@ -50,6 +69,7 @@ package struct AppendBatch {
 
     package let requests: [RelayAppendRequest]
     package private(set) var rows: [AppendRow] = []
+    private var planned = AppendRounds()
     /// For each request the row that stands for it.
     private var rowOf: [Int] = []
     /// For each row the request that it was made from.
@@ -63,7 +83,7 @@ package struct AppendBatch {
         var known: [Source: Int] = [:]
         known.reserveCapacity(requests.count)
         for (index, request) in requests.enumerated() {
-            if !request.clientID.isEmpty {
+            if !request.clientID.isEmpty, request.kind == .message {
                 let source = Source(sender: request.sender, clientID: Array(request.clientID.utf8))
                 if let row = known[source] {
                     rowOf.append(row)
@@ -73,14 +93,24 @@ package struct AppendBatch {
             }
             rowOf.append(rows.count)
             firstOf.append(index)
+            planned.add(request)
             rows.append(AppendRow(request))
         }
+    }
+
+    /// Indices of rows: first the plain messages (there may be none), then what a statement each can do at once.
+    package var rounds: [[Int]] { planned.rounds }
+
+    /// Whether the batch can be stored again without storing anything twice.
+    package var isRepeatable: Bool {
+        rows.allSatisfy { $0.clientID != nil || $0.kind != LogEventKind.message.rawValue }
     }
 
     /// What the request at `index` is answered.
     package func response(at index: Int, _ outcomes: [AppendOutcome]) -> Result<RelayAppendResponse, RPCError> {
         let row = rowOf[index]
         let outcome = outcomes[row]
+        let isDelete = requests[index].kind == .delete
         switch outcome.verdict {
         case .stored, .duplicate:
             var response = RelayAppendResponse()
@@ -89,10 +119,17 @@ package struct AppendBatch {
             response.sentAtMs = outcome.sentAt
             response.duplicate = outcome.verdict == .duplicate || firstOf[row] != index
             return .success(response)
-        case .notFound:
-            return .failure(RPCError(code: .notFound, message: "There is no such conversation."))
+        case .notFound: return .failure(.noConversation)
         case .forbidden:
-            return .failure(RPCError(code: .forbidden, message: "The sender is not a member of the conversation."))
+            return .failure(RPCError(.forbidden, "The sender is not a member of the conversation."))
+        case .refused: return .failure(RPCError(.forbidden, "You can't write to this user."))
+        case .noMessage: return .failure(RPCError(.notFound, "There is no such message."))
+        case .deleted: return .failure(RPCError(.conflict, "The message was deleted."))
+        case .notAllowed where isDelete:
+            return .failure(RPCError(.forbidden, "Only its author or an admin of the group may delete a message."))
+        case .notAllowed: return .failure(RPCError(.forbidden, "Only its author may edit a message."))
+        case .tooLate: return .failure(RPCError(.forbidden, "The message is too old to be edited."))
+        case .noReaction: return .failure(RPCError(.notFound, "There is no such reaction of yours."))
         }
     }
 
@@ -101,14 +138,25 @@ package struct AppendBatch {
     package func pushes(_ outcomes: [AppendOutcome]) -> (stored: [CommittedEvent], known: [AppendOutcome]) {
         var stored: [CommittedEvent] = []
         var known: [AppendOutcome] = []
+        var deleted: Set<EventID> = []
         stored.reserveCapacity(rows.count)
-        for (row, outcome) in outcomes.enumerated() {
+        for row in rounds.joined() {
+            let outcome = outcomes[row]
             switch outcome.verdict {
             case .stored:
-                stored.append(
-                    CommittedEvent(event: LogEvent(requests[firstOf[row]], outcome), membership: outcome.membership))
+                let event = LogEvent(requests[firstOf[row]], outcome)
+                if event.kind == .delete { deleted.insert(event.amended) }
+                stored.append(CommittedEvent(event: event, membership: outcome.membership))
             case .duplicate: known.append(outcome)
-            case .notFound, .forbidden: break
+            case .notFound, .forbidden, .refused, .noMessage, .deleted, .notAllowed, .tooLate, .noReaction: break
+            }
+        }
+        // What the same commit deleted is told to nobody.
+        if !deleted.isEmpty {
+            for index in stored.indices
+            where stored[index].event.hasBody && deleted.contains(stored[index].event.amended) {
+                stored[index].event.clearBody()
+                stored[index].event.deleted = true
             }
         }
         return (stored, known)
@@ -123,14 +171,19 @@ package struct CommittedEvent: Sendable {
 
 extension AppendRow {
     init(_ request: RelayAppendRequest) {
+        let isMessage = request.kind == .message
+        let isEdit = request.kind == .edit
+        let isReaction = request.kind == .reaction
         conversation = Int64(bitPattern: request.conversation)
         sender = Int64(bitPattern: request.sender)
         clientID = request.clientID.isEmpty ? nil : request.clientID
         kind = Int16(truncatingIfNeeded: request.kind.rawValue)
-        body = request.hasBody ? try? request.body.serializedBytes() : nil
-        target = request.target == 0 ? nil : Int64(bitPattern: request.target)
-        emoji = request.emoji.isEmpty ? nil : request.emoji
-        removed = request.removed
+        body = isMessage || isEdit ? try? request.body.serializedBytes() : nil
+        target = isMessage ? nil : request.target.column
+        emoji = isReaction ? request.emoji : nil
+        removed = isReaction && request.removed
+        within = isEdit ? request.withinMs.column : 0
+        mentions = isMessage || isEdit ? request.body.mentions : []
     }
 }
 
@@ -143,9 +196,22 @@ extension LogEvent {
         sender = request.sender
         sentAtMs = outcome.sentAt
         clientID = request.clientID
-        if request.hasBody { body = request.body }
-        target = request.target
-        emoji = request.emoji
-        removed = request.removed
+        switch request.kind {
+        case .message: body = request.body
+        case .edit:
+            body = request.body
+            target = request.target
+        case .delete: target = request.target
+        case .reaction:
+            target = request.target
+            emoji = request.emoji
+            removed = request.removed
+        case .member, .group, .unspecified, .UNRECOGNIZED: break
+        }
+    }
+
+    /// The message that it amends, or that it is.
+    var amended: EventID {
+        EventID(conversation: ConversationID(rawValue: conversation), seq: target == 0 ? seq : target)
     }
 }

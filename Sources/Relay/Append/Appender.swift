@@ -5,19 +5,33 @@ import Postgres
 package import Protocol
 package import RPC
 
-/// Appends by group commit: whatever arrives while one transaction commits goes into the next.
+/// Appends by group commit: whatever arrives while one transaction commits goes into the next. A change of a group is a
+/// transaction of its own, after the commit that it arrived with.
 package final class Appender: Sendable {
     package typealias Reply = @Sendable (Result<RelayAppendResponse, RPCError>) -> Void
+    package typealias ChangeReply = @Sendable (Result<RelayChangeGroupResponse, RPCError>) -> Void
+
+    private enum Work: Sendable {
+        case append(RelayAppendRequest, Reply)
+        case change(GroupChange, ChangeReply)
+    }
 
     private struct Item: Sendable {
-        var request: RelayAppendRequest
+        var work: Work
         var deadline: NIODeadline?
-        var reply: Reply
+
+        func fail(_ error: RPCError) {
+            switch work {
+            case .append(_, let reply): reply(.failure(error))
+            case .change(_, let reply): reply(.failure(error))
+            }
+        }
     }
 
     private let batcher: Batcher<Item>
     private let store: LogStore
     private let timeout: Duration
+    private let changeTimeout: Duration
     private let now: @Sendable () -> Int64
     private let pushes: Pusher
     private let metrics: RelayMetrics
@@ -29,6 +43,7 @@ package final class Appender: Sendable {
     ) {
         batcher = Batcher(batchLimit: configuration.appendBatch, queueLimit: configuration.appendQueue)
         timeout = configuration.appendTimeout
+        changeTimeout = configuration.changeTimeout
         self.store = store
         self.pushes = pushes
         self.metrics = metrics
@@ -41,10 +56,7 @@ package final class Appender: Sendable {
 
     /// Stores an event; `reply` is called once, after the commit or when it failed, on any thread.
     package func append(_ request: RelayAppendRequest, deadline: NIODeadline?, reply: @escaping Reply) {
-        if !batcher.submit(Item(request: request, deadline: deadline, reply: reply)) {
-            metrics.shed.increment()
-            reply(.failure(.overloaded))
-        }
+        submit(Item(work: .append(request, reply), deadline: deadline))
     }
 
     /// Stores an event; answers after the commit.
@@ -57,67 +69,125 @@ package final class Appender: Sendable {
         return try result.get()
     }
 
+    /// Changes a group; answers after the commit.
+    package func change(
+        _ change: GroupChange, deadline: NIODeadline?
+    ) async throws(RPCError) -> RelayChangeGroupResponse {
+        let result = await withUnsafeContinuation { continuation in
+            submit(Item(work: .change(change) { continuation.resume(returning: $0) }, deadline: deadline))
+        }
+        return try result.get()
+    }
+
+    private func submit(_ item: Item) {
+        if !batcher.submit(item) {
+            metrics.shed.increment()
+            item.fail(.overloaded)
+        }
+    }
+
     /// Commits until cancelled.
     package func run() async {
         await batcher.run { items in
             await commit(items)
         } abandon: { items in
-            for item in items { item.reply(.failure(.storeUnavailable)) }
+            for item in items { item.fail(.storeUnavailable) }
         }
     }
 
     private func commit(_ items: [Item]) async {
         // Who no longer waits doesn't get a message stored behind their back, and costs nothing.
         let time = NIODeadline.now()
-        var live = items
-        if items.contains(where: { $0.deadline.map { $0 <= time } ?? false }) {
-            live = []
-            for item in items {
-                if let deadline = item.deadline, deadline <= time {
-                    item.reply(.failure(RPCError(.deadlineExceeded, "The time ran out before it was stored.")))
-                } else {
-                    live.append(item)
-                }
+        var requests: [RelayAppendRequest] = []
+        var replies: [Reply] = []
+        var changes: [(GroupChange, ChangeReply)] = []
+        requests.reserveCapacity(items.count)
+        replies.reserveCapacity(items.count)
+        for item in items {
+            if let deadline = item.deadline, deadline <= time {
+                item.fail(RPCError(.deadlineExceeded, "The time ran out before it was stored."))
+                continue
             }
-            if live.isEmpty { return }
+            switch item.work {
+            case .append(let request, let reply):
+                requests.append(request)
+                replies.append(reply)
+            case .change(let change, let reply): changes.append((change, reply))
+            }
         }
-        let batch = AppendBatch(live.map(\.request))
-        let outcomes: [AppendOutcome]
-        do {
-            outcomes = try await store(batch)
-        } catch {
-            metrics.failedBatches.increment()
-            logger.warning(
-                "A batch could not be stored.",
-                metadata: ["relay.batch": "\(batch.rows.count)", "error": "\(error)"])
-            if error.outcomeUnknown { pushes.undecided() }
-            let failure = RPCError(error)
-            for item in live { item.reply(.failure(failure)) }
-            return
-        }
-        for (index, item) in live.enumerated() { item.reply(batch.response(at: index, outcomes)) }
-        let (stored, known) = batch.pushes(outcomes)
-        pushes.committed(stored, again: known)
-        metrics.appends.increment(by: stored.count)
-        metrics.duplicates.increment(by: live.count - stored.count)
-        metrics.batchSize.record(live.count)
+        if !requests.isEmpty { await commit(AppendBatch(requests), replies) }
+        for (change, reply) in changes { reply(await commit(change)) }
         metrics.queueDepth.record(batcher.depth)
     }
 
-    /// A batch that lost a race against another relay is done again at once; one whose connection was lost, once more: where
-    /// the first attempt was committed after all, its client_ids are known by then. An event without one would be stored
-    /// twice, so a batch with such is not repeated unless it surely wasn't stored.
-    private func store(_ batch: AppendBatch) async throws(PostgresError) -> [AppendOutcome] {
+    private func commit(_ batch: AppendBatch, _ replies: [Reply]) async {
+        let outcomes: [AppendOutcome]
         let now = now()
-        let canRepeat = batch.rows.allSatisfy { $0.clientID != nil }
+        do {
+            outcomes = try await storing(isRepeatable: batch.isRepeatable) { () async throws(PostgresError) in
+                try await store.append(batch, now: now, timeout: timeout)
+            }
+        } catch {
+            let failure = failed(error, count: batch.rows.count)
+            for reply in replies { reply(.failure(failure)) }
+            return
+        }
+        for (index, reply) in replies.enumerated() { reply(batch.response(at: index, outcomes)) }
+        let (stored, known) = batch.pushes(outcomes)
+        pushes.committed(
+            stored,
+            again: known.map { .init(conversation: $0.conversation, after: $0.seq - 1, head: $0.seq) })
+        metrics.appends.increment(by: stored.count)
+        metrics.duplicates.increment(by: replies.count - stored.count)
+        metrics.batchSize.record(replies.count)
+    }
+
+    private func commit(_ change: GroupChange) async -> Result<RelayChangeGroupResponse, RPCError> {
+        let outcome: GroupChangeOutcome
+        let now = now()
+        do {
+            outcome = try await storing(isRepeatable: true) { () async throws(PostgresError) in
+                try await store.change(change, now: now, timeout: changeTimeout)
+            }
+        } catch {
+            return .failure(failed(error, count: change.users.count))
+        }
+        guard outcome.verdict == .stored || outcome.verdict == .duplicate else { return .failure(.noConversation) }
+        var again: [SyncPlan.Position] = []
+        if outcome.first > 0 {
+            again.append(
+                .init(conversation: change.request.conversation, after: outcome.first - 1, head: outcome.seq))
+        }
+        pushes.committed(outcome.events, again: again)
+        metrics.appends.increment(by: outcome.events.count)
+        var response = RelayChangeGroupResponse()
+        response.seq = outcome.seq
+        response.duplicate = outcome.verdict == .duplicate
+        return .success(response)
+    }
+
+    private func failed(_ error: PostgresError, count: Int) -> RPCError {
+        metrics.failedBatches.increment()
+        logger.warning(
+            "A batch could not be stored.", metadata: ["relay.batch": "\(count)", "error": "\(error)"])
+        if error.outcomeUnknown { pushes.undecided() }
+        return RPCError(error)
+    }
+
+    /// What lost a race against another relay is done again at once; what lost its connection, once more: where the first
+    /// attempt was committed after all, it is known by then. A message without a client_id would be stored twice, so a batch
+    /// with such is not repeatable unless it surely wasn't stored.
+    private func storing<Outcome>(
+        isRepeatable: Bool, _ attempt: () async throws(PostgresError) -> Outcome
+    ) async throws(PostgresError) -> Outcome {
         var races = 0
         var losses = 0
         while true {
             let start = NIODeadline.now()
             do {
-                let outcomes = try await store.append(batch.rows, now: now, timeout: timeout)
+                let outcome = try await attempt()
                 metrics.commit.recordNanoseconds((NIODeadline.now() - start).nanoseconds)
-                return outcomes
+                return outcome
             } catch {
                 if error.sqlState == .uniqueViolation || error.sqlState == .deadlockDetected
                     || error.sqlState == .serializationFailure
@@ -127,7 +197,7 @@ package final class Appender: Sendable {
                 } else {
                     losses += 1
                     guard losses < 2, error.code == .connection || error.sqlState?.category == "57",
-                        canRepeat || !error.outcomeUnknown
+                        isRepeatable || !error.outcomeUnknown
                     else { throw error }
                 }
                 metrics.retriedBatches.increment()

@@ -28,6 +28,7 @@ package struct PushQueue {
         package var queuedDeliveries = 20_000
         package var queuedBytes = 16 << 20
         package var queuedSignals = 5_000
+        package var queuedSignalBytes = 1 << 20
         /// Failures of one call before giving up.
         package var failures = 4
         package var retryMilliseconds: Int64 = 50
@@ -51,6 +52,8 @@ package struct PushQueue {
     private var bytes = 0
     private var receipts: [ChatReceipt] = []
     private var typings: [ChatTyping] = []
+    private var mutes: [ChatMute] = []
+    private var signalBytes = 0
 
     package init(incarnation: UInt64, number: UInt64 = .random(in: .min ... .max), limits: Limits = .init()) {
         self.number = number
@@ -72,15 +75,28 @@ package struct PushQueue {
 
     /// A signal, dropped where too many wait: the next one says the same or more.
     package mutating func add(_ receipt: ChatReceipt) -> Action {
-        if case .lost = state { return .none }
-        if receipts.count < limits.queuedSignals { receipts.append(receipt) }
+        if admits(receipt.handles) { receipts.append(receipt) }
         return sendIfIdle()
     }
 
     package mutating func add(_ typing: ChatTyping) -> Action {
-        if case .lost = state { return .none }
-        if typings.count < limits.queuedSignals { typings.append(typing) }
+        if admits(typing.handles) { typings.append(typing) }
         return sendIfIdle()
+    }
+
+    package mutating func add(_ mute: ChatMute) -> Action {
+        if admits(mute.handles) { mutes.append(mute) }
+        return sendIfIdle()
+    }
+
+    private mutating func admits(_ handles: [UInt32]) -> Bool {
+        if case .lost = state { return false }
+        let size = Self.signalSize + handles.count * Self.handleSize
+        guard receipts.count + typings.count + mutes.count < limits.queuedSignals,
+            signalBytes + size <= limits.queuedSignalBytes
+        else { return false }
+        signalBytes += size
+        return true
     }
 
     package mutating func succeeded() -> Action {
@@ -109,13 +125,15 @@ package struct PushQueue {
         deliveries = []
         receipts = []
         typings = []
+        mutes = []
         bytes = 0
+        signalBytes = 0
         return .lost
     }
 
     private mutating func sendIfIdle() -> Action {
         guard case .idle = state else { return .none }
-        guard !deliveries.isEmpty || !receipts.isEmpty || !typings.isEmpty else { return .none }
+        guard !deliveries.isEmpty || !receipts.isEmpty || !typings.isEmpty || !mutes.isEmpty else { return .none }
         var request = ChatDeliverRequest()
         request.incarnation = incarnation
         var count = 0
@@ -129,11 +147,17 @@ package struct PushQueue {
         bytes -= size
         swap(&request.receipts, &receipts)
         swap(&request.typings, &typings)
+        swap(&request.mutes, &mutes)
+        signalBytes = 0
         state = .sending(request)
         return .send(request)
     }
 
+    /// Bytes of a handle (at most: it is a varint), and of a signal but for them.
+    private static let handleSize = 5
+    private static let signalSize = 40
+
     private static func size(_ delivery: ChatDelivery) -> Int {
-        96 + delivery.event.body.text.utf8.count + delivery.handles.count * 4
+        delivery.event.size + delivery.handles.count * handleSize
     }
 }

@@ -17,7 +17,25 @@ package final class Pusher: Sendable {
     private struct Committed: Sendable {
         var events: [CommittedEvent]
         /// Stored by an earlier commit: read again, pushed again.
-        var again: [AppendOutcome]
+        var again: [SyncPlan.Position]
+    }
+
+    /// What a commit has for one conversation.
+    private struct Batch {
+        var conversation: UInt64
+        var events: [Protocol.LogEvent]
+        /// The version of the membership that is needed, or a later one.
+        var membership: Int64
+        /// What changed the membership before cannot be told from what is remembered.
+        var mustRead = false
+
+        var changesMembers: Bool { events.contains { $0.kind == .member || $0.kind == .group && $0.group.deleted } }
+
+        var range: ClosedRange<UInt64> {
+            var (low, high) = (UInt64.max, UInt64(0))
+            for event in events { (low, high) = (min(low, event.seq), max(high, event.seq)) }
+            return min(low, high)...high
+        }
     }
 
     private struct State {
@@ -26,6 +44,20 @@ package final class Pusher: Sendable {
         var queues: [RosterTable.Node: PushQueue] = [:]
         /// Whether every node is about to be told to read the log again, for a commit with an unknown outcome.
         var isUndecided = false
+
+        /// The members that a batch needs, where they are remembered, or follow from what is and from what the batch says.
+        mutating func remembered(_ batch: Batch) -> MembershipCache.Members? {
+            let known = members.members(of: batch.conversation, version: batch.membership)
+            if batch.mustRead { return nil }
+            guard batch.changesMembers else { return known }
+            // What is remembered of a later version need not have who left with this one.
+            guard known == nil, batch.membership > 0,
+                var before = members.members(of: batch.conversation, version: batch.membership - 1)
+            else { return nil }
+            before.apply(batch.events, version: batch.membership)
+            members.insert(batch.conversation, before)
+            return before
+        }
 
         /// Changes a node's queue, made where there is none. What it then has to do is for that queue alone.
         mutating func change(
@@ -49,6 +81,8 @@ package final class Pusher: Sendable {
     private let commit: AsyncStream<Committed>.Continuation
     private let store: LogStore
     private let limits: PushQueue.Limits
+    private let receiptMembers: Int
+    private let typingMembers: Int
     private let loop: any EventLoop
     private let deliver: Deliver
     private let signals: UserSignals
@@ -65,6 +99,8 @@ package final class Pusher: Sendable {
         state = NIOLockedValueBox(State(members: MembershipCache(limit: configuration.rememberedMembers)))
         (commits, commit) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.pushQueue))
         limits = configuration.push
+        receiptMembers = configuration.receiptMembers
+        typingMembers = configuration.typingMembers
         self.store = store
         self.signals = signals
         self.followers = followers
@@ -118,7 +154,7 @@ package final class Pusher: Sendable {
     // MARK: Events
 
     /// Takes what a commit stored, in the order of the log, and what was known before and is to be pushed again.
-    package func committed(_ events: [CommittedEvent], again: [AppendOutcome]) {
+    package func committed(_ events: [CommittedEvent], again: [SyncPlan.Position]) {
         guard !events.isEmpty || !again.isEmpty else { return }
         followers.signal()
         if case .dropped = commit.yield(Committed(events: events, again: again)) {
@@ -143,20 +179,47 @@ package final class Pusher: Sendable {
 
     /// Pushes what is committed, one batch after the other, until cancelled.
     package func run() async {
-        for await batch in commits {
-            var events = batch.events
-            if !batch.again.isEmpty { events += await read(batch.again) }
-            let members = await members(of: events)
-            push(events, to: members)
+        for await commit in commits {
+            var batches = Self.byConversation(commit.events)
+            for event in await read(commit.again) { Self.add(event, to: &batches) }
+            let members = await members(of: batches)
+            push(batches, to: members)
         }
     }
 
-    private func read(_ outcomes: [AppendOutcome]) async -> [CommittedEvent] {
-        let ranges = outcomes.map {
-            SyncPlan.Position(conversation: $0.conversation, after: $0.seq - 1, head: $0.seq)
+    private static func byConversation(_ events: [CommittedEvent]) -> [Batch] {
+        var batches: [Batch] = []
+        var indices: [UInt64: Int] = [:]
+        for event in events {
+            let conversation = event.event.conversation
+            if let index = indices[conversation] {
+                batches[index].events.append(event.event)
+                batches[index].membership = max(batches[index].membership, event.membership)
+            } else {
+                indices[conversation] = batches.count
+                batches.append(
+                    Batch(conversation: conversation, events: [event.event], membership: event.membership))
+            }
         }
+        return batches
+    }
+
+    private static func add(_ event: Protocol.LogEvent, to batches: inout [Batch]) {
+        let index: Int
+        if let known = batches.firstIndex(where: { $0.conversation == event.conversation }) {
+            index = known
+        } else {
+            index = batches.count
+            batches.append(Batch(conversation: event.conversation, events: [], membership: 0))
+        }
+        batches[index].events.append(event)
+        if event.kind == .member || event.kind == .group { batches[index].mustRead = true }
+    }
+
+    private func read(_ again: [SyncPlan.Position]) async -> [Protocol.LogEvent] {
+        if again.isEmpty { return [] }
         do {
-            return try await store.events(in: ranges, for: nil).map { CommittedEvent(event: $0, membership: 0) }
+            return try await store.events(in: again, for: nil)
         } catch {
             // This may be their first push: the commit's own answer may have been lost.
             logger.warning("What was stored before could not be read.", metadata: ["error": "\(error)"])
@@ -168,20 +231,16 @@ package final class Pusher: Sendable {
     /// The members of every conversation that has events here, by conversation.
     ///
     /// - Parameter losing: whether something is missing at the nodes when they can't be read. Not so for signals.
-    private func members(of events: [CommittedEvent], losing: Bool = true) async -> [UInt64: [UInt64]] {
-        var versions: [UInt64: Int64] = [:]
-        for event in events {
-            versions[event.event.conversation] = max(versions[event.event.conversation] ?? 0, event.membership)
-        }
-        var found: [UInt64: [UInt64]] = [:]
-        found.reserveCapacity(versions.count)
+    private func members(of batches: [Batch], losing: Bool = true) async -> [UInt64: MembershipCache.Members] {
+        var found: [UInt64: MembershipCache.Members] = [:]
+        found.reserveCapacity(batches.count)
         let wanted = state.withLockedValue { state in
-            var wanted: [UInt64] = []
-            for (conversation, version) in versions {
-                if let members = state.members.members(of: conversation, version: version) {
-                    found[conversation] = members.users
+            var wanted: [(UInt64, UInt64)] = []
+            for batch in batches {
+                if let members = state.remembered(batch) {
+                    found[batch.conversation] = members
                 } else {
-                    wanted.append(conversation)
+                    wanted.append((batch.conversation, batch.events.isEmpty ? .max : batch.range.lowerBound))
                 }
             }
             return wanted
@@ -192,7 +251,7 @@ package final class Pusher: Sendable {
             state.withLockedValue { state in
                 for (conversation, members) in read { state.members.insert(conversation, members) }
             }
-            for (conversation, members) in read { found[conversation] = members.users }
+            found.merge(read) { _, new in new }
         } catch {
             logger.warning("Members could not be read.", metadata: ["error": "\(error)"])
             // Committed, but to be pushed to nobody knows whom.
@@ -202,79 +261,80 @@ package final class Pusher: Sendable {
     }
 
     /// Sorts events by node; each node's go into its queue at once, in order.
-    private func push(_ events: [CommittedEvent], to members: [UInt64: [UInt64]]) {
-        let tasks: [Work] = state.withLockedValue { state in
-            var byNode: [RosterTable.Node: [ChatDelivery]] = [:]
-            for event in events {
-                guard let users = members[event.event.conversation] else { continue }
-                route(event.event, to: users, state.roster, &byNode)
+    private func push(_ batches: [Batch], to members: [UInt64: MembershipCache.Members]) {
+        // A change of thousands of members is a delivery each, to thousands: some at a time, so that what no queue can hold is
+        // not made.
+        let limit = limits.callDeliveries
+        var pieces: [Batch] = []
+        var count = 0
+        for batch in batches {
+            var rest = batch.events[...]
+            while !rest.isEmpty {
+                var piece = batch
+                if batch.events.count > limit { piece.events = Array(rest.prefix(limit)) }
+                rest = rest.dropFirst(limit)
+                count += piece.events.count
+                pieces.append(piece)
+                if count >= limit {
+                    pushAtOnce(pieces, to: members)
+                    pieces = []
+                    count = 0
+                }
             }
-            return byNode.map { node, deliveries in
+        }
+        if !pieces.isEmpty { pushAtOnce(pieces, to: members) }
+        for batch in batches {
+            if let members = members[batch.conversation] { signals.signal(members.members.lazy.map(\.user)) }
+        }
+    }
+
+    private func pushAtOnce(_ batches: [Batch], to members: [UInt64: MembershipCache.Members]) {
+        let tasks: [Work] = state.withLockedValue { state in
+            var bySlot: [Int32: [ChatDelivery]] = [:]
+            for batch in batches {
+                guard let members = members[batch.conversation] else { continue }
+                let audience = Audience(members.members, batch.range, state.roster)
+                for event in batch.events { audience.add(event, to: &bySlot) }
+            }
+            return bySlot.compactMap { slot, deliveries in
+                guard let node = state.roster.node(slot) else { return nil }
                 metrics.pushes.increment(by: deliveries.count)
                 return state.change(node, limits) { $0.add(deliveries) }
             }
         }
         for task in tasks { carryOut(task) }
-        for event in events { signals.signal(members[event.event.conversation] ?? []) }
-    }
-
-    /// One delivery a node for the sender's own connections, which learn the client_id, and one for all others.
-    private func route(
-        _ event: Protocol.LogEvent, to users: [UInt64], _ roster: RosterTable,
-        _ byNode: inout [RosterTable.Node: [ChatDelivery]]
-    ) {
-        var own: [Int32: [UInt32]] = [:]
-        var others: [Int32: [UInt32]] = [:]
-        for user in users {
-            for connection in roster.connections(of: user) {
-                if user == event.sender {
-                    own[connection.slot, default: []].append(connection.handle)
-                } else {
-                    others[connection.slot, default: []].append(connection.handle)
-                }
-            }
-        }
-        for (slot, handles) in own {
-            guard let node = roster.node(slot) else { continue }
-            var delivery = ChatDelivery()
-            delivery.event = event
-            delivery.handles = handles
-            byNode[node, default: []].append(delivery)
-        }
-        guard !others.isEmpty else { return }
-        var anonymous = event
-        anonymous.clientID = ""
-        for (slot, handles) in others {
-            guard let node = roster.node(slot) else { continue }
-            var delivery = ChatDelivery()
-            delivery.event = anonymous
-            delivery.handles = handles
-            byNode[node, default: []].append(delivery)
-        }
     }
 
     // MARK: Signals
 
-    /// Tells the other user of a direct conversation how far someone got, and the reader's own other devices.
+    /// Who is in conversations now.
+    private func members(of conversations: Set<UInt64>) async -> [UInt64: MembershipCache.Members] {
+        await members(
+            of: conversations.map { Batch(conversation: $0, events: [], membership: 0) }, losing: false)
+    }
+
+    /// Tells the others of a conversation, unless there are many, how far someone got, and the reader's own other devices.
+    /// Who shows nobody what they have got and read isn't shown what others have.
     package func moved(_ cursors: [MovedCursor]) async {
         guard !cursors.isEmpty else { return }
-        let direct = cursors.filter { $0.kind == .direct }
-        let members = await members(
-            of: direct.map { cursor in
-                var event = Protocol.LogEvent()
-                event.conversation = cursor.conversation
-                return CommittedEvent(event: event, membership: 0)
-            }, losing: false)
-        let showing = await receipts.showing(Set(direct.lazy.filter { $0.read > 0 }.map(\.user)))
+        let shared = cursors.filter { $0.kind == .direct || $0.members <= receiptMembers }
+        let members = await members(of: Set(shared.lazy.map(\.conversation)))
+        let present = members.mapValues { Array($0.present) }
+        let online = state.withLockedValue { state in
+            Set(present.values.joined().filter { !state.roster.connections(of: $0).isEmpty })
+        }
+        let showing = await receipts.showing(online.union(shared.lazy.map(\.user)))
         for cursor in cursors {
             var receipt = ChatReceipt()
             receipt.conversation = cursor.conversation
             receipt.user = cursor.user
             receipt.delivered = cursor.delivered
-            receipt.read = showing.contains(cursor.user) ? cursor.read : 0
-            let others = members[cursor.conversation]?.filter { $0 != cursor.user } ?? []
-            if receipt.delivered > 0 || receipt.read > 0 {
-                send(to: others) { handles in
+            receipt.read = cursor.read
+            if showing.contains(cursor.user) {
+                let others = present[cursor.conversation]?.filter {
+                    $0 != cursor.user && online.contains($0) && showing.contains($0)
+                }
+                send(to: others ?? []) { handles in
                     receipt.handles = handles
                     return receipt
                 } add: {
@@ -283,7 +343,6 @@ package final class Pusher: Sendable {
             }
             guard cursor.read > 0 else { continue }
             receipt.delivered = 0
-            receipt.read = cursor.read
             send(to: [cursor.user]) { handles in
                 receipt.handles = handles
                 return receipt
@@ -293,19 +352,36 @@ package final class Pusher: Sendable {
         }
     }
 
-    /// Tells the other members that someone is writing. Nothing is said to who isn't a member.
+    /// Tells the other members that someone is writing. Nothing is said to who isn't a member, by who is refused, or in a
+    /// large group.
     package func typing(_ request: RelayTypingRequest) async {
-        var event = Protocol.LogEvent()
-        event.conversation = request.conversation
-        let members = await members(of: [CommittedEvent(event: event, membership: 0)], losing: false)
-        guard let users = members[request.conversation], users.contains(request.user) else { return }
+        guard let members = await members(of: [request.conversation])[request.conversation] else { return }
+        let present = Array(members.present)
+        guard present.count <= typingMembers, present.contains(request.user) else { return }
+        if members.kind == RelayConversationKind.direct.rawValue {
+            let isRefused = try? await store.isRefused(conversation: request.conversation, user: request.user)
+            guard isRefused == false else { return }
+        }
         var typing = ChatTyping()
         typing.conversation = request.conversation
         typing.user = request.user
         typing.active = request.active
-        send(to: users.filter { $0 != request.user }) { handles in
+        send(to: present.filter { $0 != request.user }) { handles in
             typing.handles = handles
             return typing
+        } add: {
+            $0.add($1)
+        }
+    }
+
+    /// Tells a user's own devices that a conversation was muted, or no longer is.
+    package func muted(_ request: RelayMuteRequest) {
+        var mute = ChatMute()
+        mute.conversation = request.conversation
+        mute.untilMs = request.untilMs
+        send(to: [request.user]) { handles in
+            mute.handles = handles
+            return mute
         } add: {
             $0.add($1)
         }

@@ -12,7 +12,7 @@ package final class UserSignals: Sendable {
 
     package init() {}
 
-    package func signal(_ users: [UInt64]) {
+    package func signal(_ users: some Sequence<UInt64>) {
         let waiters = state.withLockedValue { state in
             state.waiters.isEmpty ? [] : users.flatMap { state.waiters[$0].map { Array($0.values) } ?? [] }
         }

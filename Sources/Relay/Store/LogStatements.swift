@@ -9,17 +9,18 @@ package enum LogStatements {
         SELECT id FROM relay.conversations WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE
         """
 
-    /// Appends a batch: tells what is known already, what may not be, and numbers and stores the rest.
+    /// Appends a batch's messages that name nobody: tells what is known already, what may not be, and numbers and stores
+    /// the rest. The hot path: what else there is goes through `amend`.
     ///
-    /// Parameters: conversations, senders, client ids, kinds, bodies, targets, emojis, removed, now. Answers a row for each
-    /// of them: position (from 1), outcome (`AppendOutcome.Verdict`), conversation, seq, sent_at, membership.
+    /// Parameters: conversations, senders, client ids, bodies, now. Answers a row for each of them: position (from 1),
+    /// outcome (`AppendOutcome.Verdict`), conversation, seq, sent_at, membership.
     package static let append: Statement = """
         WITH input AS (
-            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::smallint[], $5::bytea[], $6::bigint[],
-                $7::text[], $8::boolean[])
-                WITH ORDINALITY AS i (conversation, sender, client_id, kind, body, target, emoji, removed, position)
+            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[])
+                WITH ORDINALITY AS i (conversation, sender, client_id, body, position)
         ), judged AS (
-            SELECT i.*, c.head, c.ordinal AS messages, c.active_at, c.membership, m.user_id AS member,
+            -- refused is null where the sender is no member
+            SELECT i.*, c.head, c.ordinal AS messages, c.active_at, c.membership, m.refused,
                 s.conversation AS known_conversation, s.seq AS known_seq
             FROM input i
             LEFT JOIN relay.conversations c ON c.id = i.conversation
@@ -27,16 +28,14 @@ package enum LogStatements {
                 ON m.conversation = i.conversation AND m.user_id = i.sender AND m.left_seq IS NULL
             LEFT JOIN relay.sends s ON s.sender = i.sender AND s.client_id = i.client_id
         ), placed AS (
-            SELECT *, head + row_number() OVER w AS seq, messages + count(*) FILTER (WHERE kind = 1) OVER w AS ordinal,
-                greatest($9::timestamptz, active_at) AS sent_at
+            SELECT *, head + row_number() OVER w AS seq, messages + row_number() OVER w AS ordinal,
+                greatest($5::timestamptz, active_at) AS sent_at
             FROM judged
-            WHERE known_seq IS NULL AND member IS NOT NULL AND head IS NOT NULL
+            WHERE known_seq IS NULL AND NOT refused AND head IS NOT NULL
             WINDOW w AS (PARTITION BY conversation ORDER BY position)
         ), stored AS (
-            INSERT INTO relay.events
-                (conversation, seq, ordinal, sender, sent_at, target, kind, removed, client_id, emoji, body)
-            SELECT conversation, seq, ordinal, sender, sent_at, target, kind, removed, client_id, emoji, body
-            FROM placed
+            INSERT INTO relay.events (conversation, seq, ordinal, sender, sent_at, kind, client_id, body)
+            SELECT conversation, seq, ordinal, sender, sent_at, 1, client_id, body FROM placed
         ), noted AS (
             INSERT INTO relay.sends (sender, conversation, seq, client_id)
             SELECT sender, conversation, seq, client_id FROM placed
@@ -58,27 +57,39 @@ package enum LogStatements {
                 delivered_seq = CASE WHEN p.run AND m.delivered_seq = p.before THEN p.last ELSE m.delivered_seq END
             FROM (
                 SELECT conversation, sender, min(seq) - 1 AS before, max(seq) AS last, max(ordinal) AS ordinal,
-                    count(*) FILTER (WHERE kind = 1) AS messages, max(seq) - min(seq) + 1 = count(*) AS run
+                    count(*) AS messages, max(seq) - min(seq) + 1 = count(*) AS run
                 FROM placed GROUP BY conversation, sender ORDER BY conversation, sender
             ) p
             WHERE m.conversation = p.conversation AND m.user_id = p.sender
         )
         SELECT position, 0 AS outcome, conversation, seq, sent_at, membership FROM placed
         UNION ALL
-        SELECT j.position, CASE WHEN j.known_seq IS NOT NULL THEN 1 WHEN j.head IS NULL THEN 2 ELSE 3 END,
-            coalesce(j.known_conversation, j.conversation), coalesce(j.known_seq, 0), coalesce(e.sent_at, $9),
+        SELECT j.position,
+            CASE WHEN j.known_seq IS NOT NULL THEN 1 WHEN j.head IS NULL THEN 2 WHEN j.refused THEN 4 ELSE 3 END,
+            coalesce(j.known_conversation, j.conversation), coalesce(j.known_seq, 0), coalesce(e.sent_at, $5),
             coalesce(j.membership, 0)
         FROM judged j
         LEFT JOIN relay.events e ON e.conversation = j.known_conversation AND e.seq = j.known_seq
-        WHERE j.known_seq IS NOT NULL OR j.member IS NULL OR j.head IS NULL
+        WHERE j.known_seq IS NOT NULL OR j.refused IS NOT FALSE OR j.head IS NULL
         """
 
-    /// Who is in these conversations now: conversation, membership, kind, user.
+    /// Who is in conversations ($1) now, and who left them at events ($2) or later: conversation, membership, kind, user,
+    /// joined_seq, left_seq.
     package static let members: Statement = """
-        SELECT c.id, c.membership, c.kind, m.user_id
-        FROM relay.conversations c
-        JOIN relay.members m ON m.conversation = c.id AND m.left_seq IS NULL
-        WHERE c.id = ANY ($1::bigint[])
+        SELECT c.id, c.membership, c.kind, m.user_id, m.joined_seq, m.left_seq
+        FROM unnest($1::bigint[], $2::bigint[]) AS i (conversation, since)
+        JOIN relay.conversations c ON c.id = i.conversation
+        JOIN relay.members m ON m.conversation = c.id AND (m.left_seq IS NULL OR m.left_seq >= i.since)
+        """
+
+    /// Whether the user $2, who is in the direct conversation $1, is refused there.
+    package static let refused: Statement = """
+        SELECT refused FROM relay.members WHERE conversation = $1 AND user_id = $2 AND left_seq IS NULL
+        """
+
+    /// Refuses (or, $3 false, no longer refuses) what the user $2 says in the conversation $1.
+    package static let refuse: Statement = """
+        UPDATE relay.members SET refused = $3 WHERE conversation = $1 AND user_id = $2 AND refused <> $3
         """
 
     package static let findDirect: Statement = """
@@ -111,10 +122,10 @@ package enum LogStatements {
         """
 
     /// Moves cursors forward: conversations, users, devices, delivered, read (0: not said).
-    /// Answers what moved for a user: conversation, user, kind, delivered, read (0: not moved).
+    /// Answers what moved for a user: conversation, user, kind, delivered, read (0: not moved), members.
     package static let acknowledge: Statement = """
         WITH allowed AS (
-            SELECT i.conversation, i.user_id, i.device, c.kind,
+            SELECT i.conversation, i.user_id, i.device, c.kind, c.member_count,
                 least(i.delivered, coalesce(m.left_seq, c.head)) AS delivered,
                 least(i.read, coalesce(m.left_seq, c.head)) AS read,
                 m.delivered_seq AS old_delivered, m.read_seq AS old_read
@@ -129,15 +140,18 @@ package enum LogStatements {
             ON CONFLICT (user_id, device, conversation)
                 DO UPDATE SET seq = excluded.seq WHERE cursors.seq < excluded.seq
         ), furthest AS (
-            SELECT conversation, user_id, kind, old_delivered, old_read,
+            SELECT conversation, user_id, kind, member_count, old_delivered, old_read,
                 greatest(max(delivered), max(read), old_delivered) AS delivered, greatest(max(read), old_read) AS read
-            FROM allowed GROUP BY conversation, user_id, kind, old_delivered, old_read
+            FROM allowed GROUP BY conversation, user_id, kind, member_count, old_delivered, old_read
         ), moved AS (
             UPDATE relay.members m
             SET delivered_seq = f.delivered, read_seq = f.read,
-                read_ordinal = CASE WHEN f.read > f.old_read THEN (
-                        SELECT e.ordinal FROM relay.events e WHERE e.conversation = f.conversation AND e.seq = f.read
-                    ) ELSE m.read_ordinal END,
+                -- Where the event read is no longer kept, the one after it tells.
+                read_ordinal = CASE WHEN f.read > f.old_read THEN coalesce((
+                        SELECT e.ordinal - CASE WHEN e.seq > f.read AND e.kind = 1 THEN 1 ELSE 0 END
+                        FROM relay.events e WHERE e.conversation = f.conversation AND e.seq >= f.read
+                        ORDER BY e.seq LIMIT 1
+                    ), m.read_ordinal) ELSE m.read_ordinal END,
                 own_ahead = CASE WHEN f.read > f.old_read AND m.own_ahead > 0 THEN m.own_ahead - (
                         SELECT count(*) FROM relay.events e
                         WHERE e.conversation = f.conversation AND e.seq > f.old_read AND e.seq <= f.read
@@ -150,7 +164,7 @@ package enum LogStatements {
             WHERE m.conversation = f.conversation AND m.user_id = f.user_id
         )
         SELECT conversation, user_id, kind, CASE WHEN delivered > old_delivered THEN delivered ELSE 0 END,
-            CASE WHEN read > old_read THEN read ELSE 0 END
+            CASE WHEN read > old_read THEN read ELSE 0 END, member_count
         FROM furthest
         WHERE delivered > old_delivered OR read > old_read
         """
@@ -158,5 +172,15 @@ package enum LogStatements {
     /// Mutes the conversation $1 for the user $2 until $3 (null: no longer).
     package static let mute: Statement = """
         UPDATE relay.members SET muted_until = $3::timestamptz WHERE conversation = $1 AND user_id = $2
+        """
+
+    /// Gives the device $2 of the user $1 a cursor $3 events before the end of every longer conversation.
+    package static let addDevice: Statement = """
+        INSERT INTO relay.cursors (user_id, device, conversation, seq)
+        SELECT m.user_id, $2::bigint, m.conversation, least(c.head, coalesce(m.left_seq, c.head)) - $3::bigint
+        FROM relay.members m
+        JOIN relay.conversations c ON c.id = m.conversation
+        WHERE m.user_id = $1 AND least(c.head, coalesce(m.left_seq, c.head)) - $3 > m.joined_seq
+        ON CONFLICT DO NOTHING
         """
 }

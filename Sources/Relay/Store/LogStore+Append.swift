@@ -1,5 +1,6 @@
 package import ChatModel
 package import Postgres
+import Protocol
 
 extension LogStore {
     /// Stores a batch in one transaction and one round trip; an outcome for each row.
@@ -7,32 +8,35 @@ extension LogStore {
     /// - Parameters:
     ///   - now: Unix milliseconds; an event is never dated before the one before it.
     package func append(
-        _ rows: [AppendRow], now: Int64, timeout: Duration
+        _ batch: AppendBatch, now: Int64, timeout: Duration
     ) async throws(PostgresError) -> [AppendOutcome] {
-        let conversations = rows.map(\.conversation)
-        let results = try await appends.pipeline(
-            [
-                (LogStatements.lock, [.int8s(Array(Set(conversations)))]),
-                (
-                    LogStatements.append,
-                    [
-                        .int8s(conversations), .int8s(rows.map(\.sender)), .textArray(rows.map(\.clientID)),
-                        .int2Array(rows.map(\.kind)), .bytesArray(rows.map(\.body)), .int8Array(rows.map(\.target)),
-                        .textArray(rows.map(\.emoji)), .boolArray(rows.map(\.removed)),
-                        .timestamp(milliseconds: now),
-                    ]
-                ),
-            ], timeout: timeout)
+        let rows = batch.rows
+        let rounds = batch.rounds.enumerated().filter { !$0.element.isEmpty }
+        var steps: [PostgresPool.Step] = [(LogStatements.lock, [.int8s(Array(Set(rows.map(\.conversation))))])]
+        if batch.rounds.count > 1 {
+            // Several statements would take the locks of members in no order.
+            steps.append(
+                (LogStatements.lockMembers, [.int8s(rows.map(\.conversation)), .int8s(rows.map(\.sender))]))
+        }
+        let locks = steps.count
+        for (number, round) in rounds {
+            let rows = round.map { rows[$0] }
+            steps.append(number == 0 ? Self.append(rows, now: now) : Self.amend(rows, now: now))
+        }
+        let results = try await appends.pipeline(steps, timeout: timeout)
         var outcomes = [AppendOutcome?](repeating: nil, count: rows.count)
-        for row in results[1].rows {
-            let index = Int(try row.int8(0)) - 1
-            guard outcomes.indices.contains(index), let verdict = AppendOutcome.Verdict(rawValue: try row.int4(1))
-            else {
-                throw PostgresError(.decoding, "an outcome for no row", attempted: "append")
+        for ((_, round), result) in zip(rounds, results[locks...]) {
+            for row in result.rows {
+                let position = Int(try row.int8(0)) - 1
+                guard round.indices.contains(position), let verdict = AppendOutcome.Verdict(rawValue: try row.int4(1))
+                else {
+                    throw PostgresError(.decoding, "an outcome for no row", attempted: "append")
+                }
+                outcomes[round[position]] = AppendOutcome(
+                    verdict: verdict, conversation: UInt64(column: try row.int8(2)),
+                    seq: UInt64(column: try row.int8(3)), sentAt: try row.timestampMilliseconds(4),
+                    membership: try row.int8(5))
             }
-            outcomes[index] = AppendOutcome(
-                verdict: verdict, conversation: UInt64(column: try row.int8(2)), seq: UInt64(column: try row.int8(3)),
-                sentAt: try row.timestampMilliseconds(4), membership: try row.int8(5))
         }
         let complete = outcomes.compactMap(\.self)
         guard complete.count == rows.count else {
@@ -41,22 +45,119 @@ extension LogStore {
         return complete
     }
 
-    /// The members of conversations; those that don't exist are left out.
+    private static func append(_ rows: [AppendRow], now: Int64) -> PostgresPool.Step {
+        (
+            LogStatements.append,
+            [
+                .int8s(rows.map(\.conversation)), .int8s(rows.map(\.sender)), .textArray(rows.map(\.clientID)),
+                .bytesArray(rows.map(\.body)), .timestamp(milliseconds: now),
+            ]
+        )
+    }
+
+    private static func amend(_ rows: [AppendRow], now: Int64) -> PostgresPool.Step {
+        (
+            LogStatements.amend,
+            [
+                .int8s(rows.map(\.conversation)), .int8s(rows.map(\.sender)), .textArray(rows.map(\.clientID)),
+                .int2Array(rows.map(\.kind)), .bytesArray(rows.map(\.body)), .int8Array(rows.map(\.target)),
+                .textArray(rows.map(\.emoji)), .boolArray(rows.map(\.removed)), .int8s(rows.map(\.within)),
+                .textArray(rows.map { "{" + $0.mentions.map { String($0.column) }.joined(separator: ",") + "}" }),
+                .timestamp(milliseconds: now),
+            ]
+        )
+    }
+
+    /// Changes a group in a transaction of its own.
+    package func change(
+        _ change: GroupChange, now: Int64, timeout: Duration
+    ) async throws(PostgresError) -> GroupChangeOutcome {
+        let request = change.request
+        let conversation = PostgresValue.int8(request.conversation.column)
+        var steps: [PostgresPool.Step] = []
+        if request.create { steps.append((LogStatements.makeGroup, [conversation, .timestamp(milliseconds: now)])) }
+        steps.append((LogStatements.lock, [.int8s([request.conversation.column])]))
+        steps.append(
+            (
+                LogStatements.lockMembers,
+                [.int8s(change.users.map { _ in request.conversation.column }), .int8s(change.users)]
+            ))
+        steps.append(
+            (
+                LogStatements.changeGroup,
+                [
+                    conversation, .int8(request.sender.column), .text(request.changeID), .optional(change.info),
+                    .bool(request.group.deleted), .int8s(change.users), .int2Array(change.changes),
+                    .int2Array(change.roles), .bytesArray(change.bodies), .timestamp(milliseconds: now),
+                ]
+            ))
+        let results = try await appends.pipeline(steps, timeout: timeout)
+        var outcome = GroupChangeOutcome(verdict: .notFound, seq: 0, first: 0, events: [])
+        for row in results[steps.count - 1].rows {
+            let position = Int(try row.int8(0))
+            let seq = UInt64(column: try row.int8(2))
+            if position < 0 {
+                guard let verdict = AppendOutcome.Verdict(rawValue: try row.int4(1)) else {
+                    throw PostgresError(.decoding, "an outcome of no kind", attempted: "change a group")
+                }
+                outcome.verdict = verdict
+                outcome.seq = seq
+                outcome.first = UInt64(column: try row.optionalInt8(5) ?? 0)
+            } else {
+                let sentAt = try row.timestampMilliseconds(3)
+                guard let event = change.event(at: position, seq: seq, sentAt: sentAt) else {
+                    throw PostgresError(.decoding, "an event for no change", attempted: "change a group")
+                }
+                outcome.events.append(CommittedEvent(event: event, membership: try row.int8(4)))
+            }
+        }
+        outcome.events.sort { $0.event.seq < $1.event.seq }
+        return outcome
+    }
+
+    /// The members of conversations, and who left them at `since` or later; conversations that don't exist are left out.
     package func members(
-        of conversations: [UInt64]
+        of conversations: [(conversation: UInt64, since: UInt64)]
     ) async throws(PostgresError) -> [UInt64: MembershipCache.Members] {
-        let result = try await reads.query(LogStatements.members, [.int8s(conversations.map(\.column))])
+        let result = try await reads.query(
+            LogStatements.members,
+            [.int8s(conversations.map(\.conversation.column)), .int8s(conversations.map(\.since.column))])
         var found: [UInt64: MembershipCache.Members] = [:]
         for row in result.rows {
             let conversation = UInt64(column: try row.int8(0))
-            let user = UInt64(column: try row.int8(3))
+            let member = MembershipCache.Member(
+                user: UInt64(column: try row.int8(3)), after: UInt64(column: try row.int8(4)),
+                until: try row.optionalInt8(5).map(UInt64.init(column:)) ?? .max)
             if found[conversation] == nil {
-                found[conversation] = .init(version: try row.int8(1), kind: try row.int2(2), users: [user])
-            } else {
-                found[conversation]?.users.append(user)
+                found[conversation] = .init(version: try row.int8(1), kind: try row.int2(2), members: [])
             }
+            found[conversation]?.members.append(member)
         }
         return found
+    }
+
+    /// Whether a user of a direct conversation is refused there. True of who isn't in it.
+    package func isRefused(conversation: UInt64, user: UInt64) async throws(PostgresError) -> Bool {
+        let result = try await reads.query(
+            LogStatements.refused, [.int8(conversation.column), .int8(user.column)])
+        guard let row = result.rows.first else { return true }
+        return try row.bool(0)
+    }
+
+    /// Refuses, or no longer refuses, what a user says in a conversation.
+    package func refuse(
+        conversation: UInt64, user: UInt64, _ isRefused: Bool
+    ) async throws(PostgresError) {
+        _ = try await reads.query(
+            LogStatements.refuse, [.int8(conversation.column), .int8(user.column), .bool(isRefused)])
+    }
+
+    /// The direct conversation of two users, or nil where there is none.
+    package func findDirect(_ user: UserID, _ peer: UserID) async throws(PostgresError) -> ConversationID? {
+        let result = try await reads.query(
+            LogStatements.findDirect, [.int8(min(user, peer).column), .int8(max(user, peer).column)])
+        guard let row = result.rows.first else { return nil }
+        return ConversationID(column: try row.int8(0))
     }
 
     /// The direct conversation of two users (or of one with themself), made when there is none.
@@ -67,15 +168,17 @@ extension LogStore {
     package func openDirect(
         _ user: UserID, _ peer: UserID, now: Int64, makeID: () -> ConversationID = { .randomDirect() }
     ) async throws(PostgresError) -> ConversationID {
-        let pair: [PostgresValue] = [.int8(min(user, peer).column), .int8(max(user, peer).column)]
         var attempts = 0
         while true {
-            if let known = try await reads.query(LogStatements.findDirect, pair).rows.first {
-                return ConversationID(column: try known.int8(0))
-            }
+            let known = try await findDirect(user, peer)
+            if let known { return known }
             do {
                 let made = try await reads.query(
-                    LogStatements.makeDirect, pair + [.int8(makeID().column), .timestamp(milliseconds: now)])
+                    LogStatements.makeDirect,
+                    [
+                        .int8(min(user, peer).column), .int8(max(user, peer).column), .int8(makeID().column),
+                        .timestamp(milliseconds: now),
+                    ])
                 if let made = made.rows.first { return ConversationID(column: try made.int8(0)) }
             } catch {
                 attempts += 1

@@ -8,6 +8,8 @@ package struct MovedCursor: Sendable, Equatable {
     package var kind: RelayConversationKind
     package var delivered: UInt64
     package var read: UInt64
+    /// How many are in it, if it is a group.
+    package var members: Int
 }
 
 extension LogStore {
@@ -35,7 +37,8 @@ extension LogStore {
                 MovedCursor(
                     conversation: UInt64(column: try row.int8(0)), user: UInt64(column: try row.int8(1)),
                     kind: RelayConversationKind(rawValue: Int(try row.int2(2))) ?? .unspecified,
-                    delivered: UInt64(column: try row.int8(3)), read: UInt64(column: try row.int8(4))))
+                    delivered: UInt64(column: try row.int8(3)), read: UInt64(column: try row.int8(4)),
+                    members: Int(try row.int4(5))))
         }
         return moved
     }
@@ -49,5 +52,11 @@ extension LogStore {
                 .optionalTimestamp(milliseconds: until == 0 ? nil : until),
             ])
         return result.affected > 0
+    }
+
+    /// Gives a user's new device a cursor `events` before the end of every conversation that is longer.
+    package func addDevice(user: UInt64, device: UInt64, events: Int) async throws(PostgresError) {
+        _ = try await reads.query(
+            LogStatements.addDevice, [.int8(user.column), .int8(device.column), .int8(Int64(events))])
     }
 }
