@@ -20,10 +20,25 @@ package struct LastSeenRole: Role {
         redis = try context.redis()
         membership = context.membership
         let users = UsersStub(context.pool("users"))
+        let relay = RelayStub(context.pool("relay"))
         service = PresenceService(
             store: PresenceStore(redis: redis), feed: PresenceFeed(),
             visibilities: VisibilityCache {
                 try await users.profiles($0, options: .init(timeout: .seconds(2)))
+            },
+            contacts: RelationCache { viewer, peers in
+                var request = RelayContactsRequest()
+                request.user = viewer.rawValue
+                request.peers = peers.map(\.rawValue)
+                let response = try await relay.contacts(request, options: .init(timeout: .seconds(2)))
+                return Set(response.peers.map { UserID(rawValue: $0) })
+            },
+            blocks: RelationCache { viewer, peers in
+                var request = UsersBlockingRequest()
+                request.user = viewer.rawValue
+                request.peers = peers.map(\.rawValue)
+                let response = try await users.blocking(request, options: .init(timeout: .seconds(2)))
+                return Set(response.peers.map { UserID(rawValue: $0) })
             }, now: { UnixClock.now() }, logger: context.logger)
     }
 

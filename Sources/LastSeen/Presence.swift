@@ -30,34 +30,52 @@ package struct Presence: Hashable, Sendable {
 }
 
 /// Who may see a user's presence.
-package enum PresencePrivacy {
-    /// - Parameters:
-    ///   - viewer: nil: anyone, as in what all nodes follow.
-    ///   - visibility: the user's setting; nil when it can't be known, which hides.
-    ///
-    /// Who shares a direct conversation with whom can't be asked of any service yet: until then `contacts` hides
-    /// like `nobody`. It may show too little, never too much.
-    package static func shows(_ user: UserID, to viewer: UserID?, visibility: UsersVisibility?) -> Bool {
+package struct PresencePrivacy: Sendable, Equatable {
+    /// The user's setting; nil when it can't be known, which hides.
+    package var visibility: UsersVisibility?
+    /// Whether the user and the viewer have a direct conversation; nil when that can't be known, which hides where it matters.
+    package var isContact: Bool?
+    /// Whether the user has blocked the viewer; nil when that can't be known, which hides.
+    package var hasBlocked: Bool?
+
+    package init(visibility: UsersVisibility?, isContact: Bool? = nil, hasBlocked: Bool? = nil) {
+        self.visibility = visibility
+        self.isContact = isContact
+        self.hasBlocked = hasBlocked
+    }
+
+    /// Whether the viewer may see it. It may show too little, never too much.
+    package func shows(_ user: UserID, to viewer: UserID) -> Bool {
         if user == viewer { return true }
+        guard hasBlocked == false else { return false }
         switch visibility {
         case .everyone: return true
-        case .contacts, .nobody, .UNRECOGNIZED, nil: return false
+        case .contacts: return isContact == true
+        case .nobody, .UNRECOGNIZED, nil: return false
         }
     }
 
+    /// Whether chat nodes are told of it at all, which know of each viewer whether to pass it on.
+    package static func showsSomeone(_ visibility: UsersVisibility?) -> Bool {
+        switch visibility {
+        case .everyone, .contacts: true
+        case .nobody, .UNRECOGNIZED, nil: false
+        }
+    }
+}
+
+extension Presence {
     /// What goes to a chat node.
-    package static func message(
-        _ presence: Presence, to viewer: UserID?, visibility: UsersVisibility?, now: Int64
-    ) -> LastSeenPresence {
+    package func message(isShown: Bool, now: Int64) -> LastSeenPresence {
         var message = LastSeenPresence()
-        message.user = presence.user.rawValue
-        guard shows(presence.user, to: viewer, visibility: visibility) else {
+        message.user = user.rawValue
+        guard isShown else {
             message.hidden = true
             return message
         }
-        message.online = presence.online
+        message.online = online
         // Who is online is seen right now.
-        message.lastSeenMs = presence.online ? now : presence.lastSeen
+        message.lastSeenMs = online ? now : lastSeen
         return message
     }
 }

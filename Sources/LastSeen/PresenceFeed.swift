@@ -9,6 +9,8 @@ package final class PresenceFeed: Sendable {
 
     private struct State {
         var batch = PresenceBatch()
+        /// Users whose privacy has changed.
+        var privacy: Set<UserID> = []
         var followers: [Int: Pages.Continuation] = [:]
         var nextID = 0
     }
@@ -55,6 +57,12 @@ package final class PresenceFeed: Sendable {
         notify.yield()
     }
 
+    /// Others may see a user's presence than before: followers hear of it with the next page.
+    package func privacyChanged(_ user: UserID) {
+        state.withLockedValue { _ = $0.privacy.insert(user) }
+        notify.yield()
+    }
+
     /// Ends every follower: what they know may be out of date.
     package func endAll(_ error: RPCError) {
         let followers = state.withLockedValue { state in
@@ -73,13 +81,22 @@ package final class PresenceFeed: Sendable {
         for await _ in pending {
             // What comes meanwhile goes out together. Cancelled: the loop ends with the stream.
             try? await Task.sleep(for: interval)
-            let changes = state.withLockedValue { $0.batch.take() }
-            guard !changes.isEmpty, followerCount > 0 else { continue }
+            let (changes, privacy) = state.withLockedValue { state in
+                defer { state.privacy = [] }
+                return (state.batch.take(), state.privacy)
+            }
+            guard followerCount > 0 else { continue }
+            if !privacy.isEmpty {
+                var page = LastSeenFollowPage()
+                page.privacy = privacy.map(\.rawValue)
+                publish(page)
+            }
+            guard !changes.isEmpty else { continue }
             let settings = await visibility(changes.map(\.user))
             for start in stride(from: 0, to: changes.count, by: pageLimit) {
                 var page = LastSeenFollowPage()
                 page.presences = changes[start..<min(start + pageLimit, changes.count)].map {
-                    PresencePrivacy.message($0, to: nil, visibility: settings[$0.user], now: now())
+                    $0.message(isShown: PresencePrivacy.showsSomeone(settings[$0.user]), now: now())
                 }
                 publish(page)
             }

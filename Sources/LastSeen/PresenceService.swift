@@ -12,17 +12,24 @@ package struct PresenceService: LastSeenService {
     private let store: PresenceStore
     private let feed: PresenceFeed
     private let visibilities: VisibilityCache
+    private let contacts: RelationCache
+    private let blocks: RelationCache
     private let now: @Sendable () -> Int64
     private let logger: Logger
 
-    /// - Parameter now: Unix milliseconds.
+    /// - Parameters:
+    ///   - contacts: with whom the viewer has a direct conversation.
+    ///   - blocks: who has blocked the viewer.
+    ///   - now: Unix milliseconds.
     package init(
-        store: PresenceStore, feed: PresenceFeed, visibilities: VisibilityCache,
-        now: @escaping @Sendable () -> Int64, logger: Logger
+        store: PresenceStore, feed: PresenceFeed, visibilities: VisibilityCache, contacts: RelationCache,
+        blocks: RelationCache, now: @escaping @Sendable () -> Int64, logger: Logger
     ) {
         self.store = store
         self.feed = feed
         self.visibilities = visibilities
+        self.contacts = contacts
+        self.blocks = blocks
         self.now = now
         self.logger = logger
     }
@@ -63,13 +70,20 @@ package struct PresenceService: LastSeenService {
     package func presences(
         of users: [UserID], for viewer: UserID
     ) async throws(RPCError) -> [(message: LastSeenPresence, exists: Bool)] {
+        async let blocked = blocks.relations(of: users.filter { $0 != viewer }, to: viewer)
         let (settings, isComplete) = await visibilities.visibilities(of: users)
+        let restricted = users.filter { settings[$0] == .contacts && $0 != viewer }
+        let known = await contacts.relations(of: restricted, to: viewer)
+        let blocking = await blocked
         let presences: [Presence]
         do { presences = try await store.presences(of: users) } catch { throw Self.unavailable(error) }
         let now = now()
-        return presences.map {
-            let message = PresencePrivacy.message($0, to: viewer, visibility: settings[$0.user], now: now)
-            return (message, settings[$0.user] != nil || !isComplete)
+        return presences.map { presence in
+            let user = presence.user
+            let privacy = PresencePrivacy(
+                visibility: settings[user], isContact: known[user], hasBlocked: blocking[user])
+            let message = presence.message(isShown: privacy.shows(user, to: viewer), now: now)
+            return (message, settings[user] != nil || !isComplete)
         }
     }
 
@@ -104,14 +118,25 @@ package struct PresenceService: LastSeenService {
     }
 
     private func listen(_ redis: RedisClient) async {
-        for await message in redis.subscribe([store.channel]) {
+        for await message in redis.subscribe([store.channel, Self.privacyChannel]) {
             switch message {
+            case .message(channel: Self.privacyChannel, let payload): privacyChanged(payload)
             case .message(channel: _, let payload): feed.add(Presence.changes(in: payload))
             case .reconnected:
                 // What was published before is missed: followers read again what they watch.
                 feed.endAll(RPCError(.unavailable, "Changes may have been missed: follow and read again."))
             }
         }
+    }
+
+    /// Where users says whose privacy has changed.
+    package static let privacyChannel = "roost:v1:privacy"
+
+    private func privacyChanged(_ payload: [UInt8]) {
+        guard let user = UserID(String(decoding: payload, as: UTF8.self)) else { return }
+        visibilities.forget(user)
+        blocks.forget(user)
+        feed.privacyChanged(user)
     }
 
     /// Cleans up and looks at whoever nobody has looked at: the instance that took a report may have died.

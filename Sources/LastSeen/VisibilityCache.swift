@@ -62,4 +62,9 @@ package final class VisibilityCache: Sendable {
         }
         return (found, true)
     }
+
+    /// Forgets what is known of a user, because it has changed.
+    package func forget(_ user: UserID) {
+        state.withLockedValue { _ = $0.known.removeValue(forKey: user) }
+    }
 }

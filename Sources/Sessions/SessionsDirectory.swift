@@ -98,16 +98,20 @@ package struct SessionsDirectory: Sendable {
         close.device = request.device
         close.code = request.code
         close.reason = request.reason
-        var closed: UInt32 = 0
-        var failure: RPCError?
-        for name in nodes {
-            do {
-                closed += try await self.close(close, on: name)
-            } catch {
-                failure = error
+        let answers = await withTaskGroup(of: Result<UInt32, RPCError>.self) { [close] group in
+            for name in nodes {
+                group.addTask {
+                    do throws(RPCError) {
+                        return .success(try await self.close(close, on: name))
+                    } catch {
+                        return .failure(error)
+                    }
+                }
             }
+            return await group.reduce(into: []) { $0.append($1) }
         }
-        if let failure { throw failure }
+        var closed: UInt32 = 0
+        for answer in answers { closed += try answer.get() }
         return closed
     }
 

@@ -1,6 +1,7 @@
 package import ChatModel
 package import Logging
 import Postgres
+import Protocol
 package import ServiceKit
 
 /// What a login answers: who, on which device, and the tokens.
@@ -21,13 +22,15 @@ package struct AccountService: Sendable {
     package var issuer: TokenIssuer
     package var revocations: RevocationFeed
     package var sockets: SocketCloser
+    package var surroundings: Surroundings
     /// Unix milliseconds.
     package var now: @Sendable () -> Int64
     package var logger: Logger
 
     package init(
         store: AccountStore, hasher: PasswordHasher, limiter: RequestLimiter, issuer: TokenIssuer,
-        revocations: RevocationFeed, sockets: SocketCloser, now: @escaping @Sendable () -> Int64, logger: Logger
+        revocations: RevocationFeed, sockets: SocketCloser, surroundings: Surroundings,
+        now: @escaping @Sendable () -> Int64, logger: Logger
     ) {
         self.store = store
         self.hasher = hasher
@@ -35,6 +38,7 @@ package struct AccountService: Sendable {
         self.issuer = issuer
         self.revocations = revocations
         self.sockets = sockets
+        self.surroundings = surroundings
         self.now = now
         self.logger = logger
     }
@@ -110,8 +114,23 @@ package struct AccountService: Sendable {
             try await end(.one(device.id), of: found.account.id)
             throw Self.wrong
         }
+        if login.device == nil { await introduce(device, of: found.account.id) }
         return try await signedIn(
             found.account, device, RefreshToken(device: device.id, family: family, generation: 1), at: now)
+    }
+
+    /// Has a new device begin with the end of long conversations. Without that it gets all of them, which is only slow.
+    private func introduce(_ device: Device, of user: UserID) async {
+        var request = RelayAddDeviceRequest()
+        request.user = user.rawValue
+        request.device = device.id.rawValue
+        do {
+            try await surroundings.addDevice(request)
+        } catch {
+            logger.notice(
+                "The relay doesn't know of a new device",
+                metadata: [LogKey.device: "\(device.id)", LogKey.error: "\(error)"])
+        }
     }
 
     private static let wrong = Problem.unauthorized("The name or the password is wrong.")
@@ -198,6 +217,7 @@ package struct AccountService: Sendable {
         guard let account = try await store.update(id, changes, now: now()) else {
             throw Problem.notFound("There is no such user.")
         }
+        if changes.lastSeenVisibility != nil { await surroundings.privacyChanged(id) }
         return account
     }
 
@@ -218,6 +238,25 @@ package struct AccountService: Sendable {
             throw Problem.conflict("The password was changed by another request just now.")
         }
         try await end(.allBut(identity.device), of: identity.user)
+    }
+
+    // MARK: Blocks
+
+    /// Blocks a user, or no longer: first where it is enforced, then where it is listed.
+    package func block(_ peer: UserID, _ isBlocked: Bool, by user: UserID) async throws {
+        guard peer != user else { throw Problem.field("user", "must be another user") }
+        _ = try await account(peer)
+        var request = RelayBlockRequest()
+        request.user = user.rawValue
+        request.peer = peer.rawValue
+        request.blocked = isBlocked
+        try await surroundings.block(request)
+        if isBlocked {
+            try await store.block(peer, by: user, now: now())
+        } else {
+            try await store.unblock(peer, by: user)
+        }
+        await surroundings.privacyChanged(user)
     }
 
     /// Failed logins of one name from one address.

@@ -12,7 +12,7 @@ package struct AccountStore: Sendable {
         self.timeout = timeout
     }
 
-    private func query(
+    func query(
         _ statement: Statement, _ parameters: [PostgresValue]
     ) async throws(PostgresError) -> PostgresResult {
         try await pool.query(statement, parameters, timeout: timeout)
@@ -23,11 +23,11 @@ package struct AccountStore: Sendable {
     }
 
     /// Columns of `Account`, in the order that `account(_:from:)` reads them.
-    private static let columns = """
+    static let columns = """
         a.id, a.username, a.email, a.display_name, a.avatar, a.about, a.last_seen_visibility, a.read_receipts, a.created_at
         """
 
-    private static func account(_ row: PostgresRow, from column: Int = 0) throws(PostgresError) -> Account {
+    static func account(_ row: PostgresRow, from column: Int = 0) throws(PostgresError) -> Account {
         Account(
             id: UserID(column: try row.int8(column)), username: try row.text(column + 1),
             email: try row.text(column + 2), displayName: try row.text(column + 3),

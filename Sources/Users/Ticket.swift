@@ -14,6 +14,9 @@ package struct Ticket: Hashable, Sendable {
     package var expires: Int64
     package var nonce: [UInt8]
 
+    /// Unix milliseconds.
+    package var issued: Int64 { expires - Self.lifetime }
+
     /// - Parameter nonce: 16 random bytes.
     package init(user: UserID, device: DeviceID, expires: Int64, nonce: [UInt8]) {
         precondition(nonce.count == 16)

@@ -2,28 +2,19 @@ import ChatModel
 package import Protocol
 import RPC
 package import RPCTransport
-package import Redis
 import Postgres
 package import ServiceKit
 
-/// The RPC interface: who a credential stands for, keys, profiles, revocations.
+/// The RPC interface: who a credential stands for, keys, profiles, blocks, revocations.
 package struct UsersRPC: UsersService {
     private let service: AccountService
     private let authenticator: Authenticator
-    private let redis: RedisClient
-    private let prefix: String
+    private let tickets: TicketRedeemer
 
-    package init(
-        service: AccountService, authenticator: Authenticator, redis: RedisClient, prefix: String = "roost:v1:ticket"
-    ) {
+    package init(service: AccountService, authenticator: Authenticator, tickets: TicketRedeemer) {
         self.service = service
         self.authenticator = authenticator
-        self.redis = redis
-        self.prefix = prefix
-    }
-
-    package func blocking(_ request: UsersBlockingRequest, context: RPCContext) async throws -> UsersBlockingResponse {
-        throw RPCError(.unimplemented, "Not yet.")
+        self.tickets = tickets
     }
 
     package func authenticate(
@@ -31,7 +22,7 @@ package struct UsersRPC: UsersService {
     ) async throws -> UsersAuthenticateResponse {
         let identity: Identity
         switch request.credential {
-        case .ticket(let text): identity = try await redeem(text)
+        case .ticket(let text): identity = try await tickets.redeem(text)
         case .accessToken(let token):
             do {
                 identity = try await authenticator.verify(accessToken: token)
@@ -44,29 +35,6 @@ package struct UsersRPC: UsersService {
         response.user = identity.user.rawValue
         response.device = identity.device.rawValue
         return response
-    }
-
-    /// Takes a ticket: whoever sets its mark in Redis first has it.
-    private func redeem(_ text: String) async throws(RPCError) -> Identity {
-        let now = service.now()
-        let keys: AccountKeys
-        do { keys = try service.issuer.keys() } catch { throw RPCError(error) }
-        guard let ticket = Ticket(text, keys: keys.ticket, now: now),
-            !service.revocations.isRevoked(ticket.device, issuedAt: ticket.expires - Ticket.lifetime)
-        else { throw RPCError(.unauthorized, "The ticket is bad or has expired.") }
-        let mark = RedisArgument("\(prefix):\(Base64URL.encode(ticket.nonce))")
-        let isFirst: Bool
-        do {
-            // Kept longer than the ticket is good, for clocks that differ.
-            isFirst = try await !redis.send(
-                "SET", mark, "1", "NX", "PX", RedisArgument(ticket.expires - now + 10_000)
-            ).isNull
-        } catch {
-            throw RPCError(
-                .unavailable, "Tickets can't be redeemed while Redis can't be reached: \(error.code).")
-        }
-        guard isFirst else { throw RPCError(.unauthorized, "The ticket has been used.") }
-        return Identity(user: ticket.user, device: ticket.device)
     }
 
     package func keys(_ request: UsersKeysRequest, context: RPCContext) async throws -> UsersKeysResponse {
@@ -83,6 +51,21 @@ package struct UsersRPC: UsersService {
         do {
             response.profiles = try await service.store.accounts(request.ids.map { UserID(rawValue: $0) }).map(
                 \.profile)
+        } catch {
+            throw RPCError(Problem(error))
+        }
+        return response
+    }
+
+    package func blocking(
+        _ request: UsersBlockingRequest, context: RPCContext
+    ) async throws -> UsersBlockingResponse {
+        guard request.peers.count <= 10_000 else { throw RPCError(.invalid, "At most 10000 peers.") }
+        var response = UsersBlockingResponse()
+        do {
+            response.peers = try await service.store.blocking(
+                UserID(rawValue: request.user), among: request.peers.map { UserID(rawValue: $0) }
+            ).map(\.rawValue)
         } catch {
             throw RPCError(Problem(error))
         }

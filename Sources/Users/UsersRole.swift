@@ -15,9 +15,9 @@ package struct UsersRole: Role {
 
     private let context: ServiceContext
     private let postgres: PostgresPool
-    private let redis: RedisClient
     private let keys: KeyStore
     private let service: AccountService
+    private let tickets: TicketRedeemer
     private let logger: Logger
 
     package init(context: ServiceContext) async throws {
@@ -25,7 +25,7 @@ package struct UsersRole: Role {
         self.context = context
         logger = context.logger
         postgres = try context.postgres()
-        redis = try context.redis()
+        let redis = try context.redis()
         keys = KeyStore(pool: postgres, secret: configuration.rpcSecret)
         let store = AccountStore(pool: postgres)
         let sessions = SessionsStub(context.pool("sessions"))
@@ -40,13 +40,16 @@ package struct UsersRole: Role {
                 store: store, redis: redis, lifetime: AccessToken.lifetime, now: { UnixClock.now() }, logger: logger),
             sockets: SocketCloser(logger: logger) {
                 _ = try await sessions.closeDevice($0, options: .init(timeout: .seconds(2)))
-            }, now: { UnixClock.now() }, logger: logger)
+            }, surroundings: Surroundings(relay: context.pool("relay"), redis: redis), now: { UnixClock.now() },
+            logger: logger)
+        tickets = TicketRedeemer(
+            issuer: service.issuer, revocations: service.revocations, redis: redis, now: { UnixClock.now() })
         // Its own tokens it checks without asking anyone.
         context.authenticator.use(OwnKeys(service: service))
     }
 
     package var rpcServices: [any RPCService] {
-        [UsersRegistration(UsersRPC(service: service, authenticator: context.authenticator, redis: redis))]
+        [UsersRegistration(UsersRPC(service: service, authenticator: context.authenticator, tickets: tickets))]
     }
 
     package func routes(_ router: Router<RoostRequestContext>) { UsersRoutes(service: service).add(to: router) }
@@ -67,6 +70,7 @@ package struct UsersRole: Role {
         await withTaskGroup { group in
             group.addTask { await service.revocations.run() }
             group.addTask { await service.sockets.run() }
+            group.addTask { await tickets.run() }
             await group.next()
             group.cancelAll()
         }

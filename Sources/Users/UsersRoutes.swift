@@ -23,6 +23,9 @@ package struct UsersRoutes: Sendable {
         group.post("users/me/password", use: changePassword)
         group.get("users", use: search)
         group.get("users/:user", use: user)
+        group.get("blocks", use: blocks)
+        group.put("blocks/:user") { try await block($1, true) }
+        group.delete("blocks/:user") { try await block($1, false) }
         group.post("tickets", use: ticket)
     }
 
@@ -41,6 +44,24 @@ package struct UsersRoutes: Sendable {
             displayName = account.displayName
             _avatar = Nullable(wrappedValue: account.avatar)
             about = account.about
+        }
+    }
+
+    private struct BlockedUser: Encodable, Sendable {
+        var id: String
+        var username: String
+        var displayName: String
+        @Nullable var avatar: String?
+        var about: String
+        var since: Timestamp
+
+        init(_ block: AccountStore.Block) {
+            id = block.account.id.description
+            username = block.account.username
+            displayName = block.account.displayName
+            _avatar = Nullable(wrappedValue: block.account.avatar)
+            about = block.account.about
+            since = Timestamp(milliseconds: block.since)
         }
     }
 
@@ -224,6 +245,33 @@ package struct UsersRoutes: Sendable {
                 PageResponse(
                     items: found.prefix(page.limit).map { PublicUser($0.account) },
                     next: found.count > page.limit ? found[page.limit - 1].position.cursor : nil))
+        }
+    }
+
+    // MARK: Blocks
+
+    @Sendable private func blocks(_ request: Request, _ context: RoostRequestContext) async throws -> Response {
+        let identity = try context.requireUser()
+        let page = try Page(request)
+        let after = try page.cursor.map { cursor throws(Problem) in
+            guard let user = UserID(cursor) else { throw .field("cursor", "is not one of ours") }
+            return user
+        }
+        return try await translated {
+            let blocks = try await service.store.blocks(by: identity.user, after: after, limit: page.limit + 1)
+            return try .json(
+                PageResponse(
+                    items: blocks.prefix(page.limit).map { BlockedUser($0) },
+                    next: blocks.count > page.limit ? blocks[page.limit - 1].account.id.description : nil))
+        }
+    }
+
+    private func block(_ context: RoostRequestContext, _ isBlocked: Bool) async throws -> Response {
+        let identity = try context.requireUser()
+        let peer = try context.identifier("user", as: UserID.self)
+        return try await translated {
+            try await service.block(peer, isBlocked, by: identity.user)
+            return Response(status: .noContent)
         }
     }
 

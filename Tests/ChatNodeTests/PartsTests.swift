@@ -183,9 +183,10 @@ import Testing
     @Test func hiddenUsersAreNotReported() {
         var table = WatchTable()
         let user = UserID(rawValue: 1)
-        table.watch(user, by: 1)
-        table.watch(user, by: 2)
+        table.watch(user, by: 1, viewer: UserID(rawValue: 11))
+        table.watch(user, by: 2, viewer: UserID(rawValue: 12))
         #expect(table.watchers(of: user).isEmpty)
+        #expect(Set(table.viewers(of: user).map(\.viewer.rawValue)) == [11, 12])
         let watched = [table.answered(user, by: 1, isHidden: false), table.answered(user, by: 2, isHidden: true)]
         #expect(watched == [true, true])
         #expect(table.watchers(of: user) == [1])

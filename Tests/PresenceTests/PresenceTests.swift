@@ -3,6 +3,7 @@ import LastSeen
 import NIOConcurrencyHelpers
 import Protocol
 import RPC
+import Redis
 import Testing
 
 @Suite struct PresenceTests {
@@ -27,20 +28,101 @@ import Testing
     }
 
     @Test func whoSeesWhom() {
-        #expect(PresencePrivacy.shows(user(1), to: user(2), visibility: .everyone))
-        #expect(PresencePrivacy.shows(user(1), to: nil, visibility: .everyone))
-        for visibility: UsersVisibility? in [.contacts, .nobody, .UNRECOGNIZED(9), nil] {
-            #expect(!PresencePrivacy.shows(user(1), to: user(2), visibility: visibility))
-            #expect(!PresencePrivacy.shows(user(1), to: nil, visibility: visibility))
-            #expect(PresencePrivacy.shows(user(1), to: user(1), visibility: visibility))
+        func shows(
+            _ visibility: UsersVisibility?, to viewer: UInt64 = 2, contact: Bool? = nil, blocked: Bool? = false
+        ) -> Bool {
+            PresencePrivacy(visibility: visibility, isContact: contact, hasBlocked: blocked)
+                .shows(user(1), to: user(viewer))
+        }
+        #expect(shows(.everyone) && !shows(.everyone, blocked: true) && !shows(.everyone, blocked: nil))
+        #expect(shows(.contacts, contact: true) && !shows(.contacts, contact: true, blocked: true))
+        #expect(!shows(.contacts, contact: false) && !shows(.contacts, contact: nil))
+        for visibility: UsersVisibility? in [.nobody, .UNRECOGNIZED(9), nil] {
+            #expect(!shows(visibility, contact: true))
+            #expect(!PresencePrivacy.showsSomeone(visibility))
+        }
+        for visibility: UsersVisibility? in [.everyone, .contacts, .nobody, nil] {
+            #expect(shows(visibility, to: 1, blocked: nil), "everyone sees themselves")
         }
         let presence = Presence(user: user(1), online: false, lastSeen: 5)
-        let hidden = PresencePrivacy.message(presence, to: user(2), visibility: .nobody, now: 9)
+        let hidden = presence.message(isShown: false, now: 9)
         #expect(hidden.hidden && !hidden.online && hidden.lastSeenMs == 0)
-        let shown = PresencePrivacy.message(presence, to: user(2), visibility: .everyone, now: 9)
+        let shown = presence.message(isShown: true, now: 9)
         #expect(!shown.hidden && shown.lastSeenMs == 5)
-        let online = Presence(user: user(1), online: true, lastSeen: 5)
-        #expect(PresencePrivacy.message(online, to: user(2), visibility: .everyone, now: 9).lastSeenMs == 9)
+        #expect(Presence(user: user(1), online: true, lastSeen: 5).message(isShown: true, now: 9).lastSeenMs == 9)
+    }
+
+    @Test func relationsAreAskedOnceAndOutliveTheirSource() async throws {
+        let asked = NIOLockedValueBox<[[UserID]]>([])
+        let fails = NIOLockedValueBox(false)
+        let cache = RelationCache(lifetime: .milliseconds(300), limit: 4) { viewer, users in
+            asked.withLockedValue { $0.append(users) }
+            if fails.withLockedValue({ $0 }) { throw RPCError(.unavailable, "away") }
+            return Set(users.filter { $0.rawValue.isMultiple(of: viewer.rawValue) })
+        }
+        #expect(await cache.relations(of: [], to: user(2)).isEmpty)
+        #expect(await cache.relations(of: [user(3), user(4)], to: user(2)) == [user(3): false, user(4): true])
+        _ = await cache.relations(of: [user(4), user(5)], to: user(2))
+        #expect(asked.withLockedValue { $0 } == [[user(3), user(4)], [user(5)]])
+        #expect(await cache.relations(of: [user(3)], to: user(3)) == [user(3): true], "each viewer has their own")
+
+        fails.withLockedValue { $0 = true }
+        cache.forget(user(3))
+        #expect(await cache.relations(of: [user(3), user(4)], to: user(2)) == [user(4): true])
+        try await Task.sleep(for: .milliseconds(350))
+        #expect(await cache.relations(of: [user(4), user(6)], to: user(2)) == [user(4): true], "what was known holds")
+        fails.withLockedValue { $0 = false }
+        #expect(await cache.relations(of: [user(4), user(6)], to: user(2)) == [user(4): true, user(6): true])
+    }
+
+    @Test func theServiceAsksOnceForManyAndHearsOfChanges() async throws {
+        try await withRedis { _, redis in
+            let calls = NIOLockedValueBox<[String]>([])
+            let blocked = NIOLockedValueBox(true)
+            let feed = PresenceFeed(interval: .milliseconds(1))
+            let service = PresenceService(
+                store: PresenceStore(redis: redis, prefix: "test"), feed: feed,
+                visibilities: VisibilityCache(lifetime: .seconds(60)) { request in
+                    calls.withLockedValue { $0.append("profiles") }
+                    var response = UsersProfilesResponse()
+                    response.profiles = request.ids.map { id in
+                        var profile = UsersProfile()
+                        profile.id = id
+                        profile.lastSeenVisibility = id.isMultiple(of: 2) ? .contacts : .everyone
+                        return profile
+                    }
+                    return response
+                },
+                contacts: RelationCache(lifetime: .seconds(60)) { _, users in
+                    calls.withLockedValue { $0.append("contacts \(users.count)") }
+                    return Set(users.filter { $0.rawValue.isMultiple(of: 4) })
+                },
+                blocks: RelationCache(lifetime: .seconds(60)) { _, users in
+                    calls.withLockedValue { $0.append("blocks \(users.count)") }
+                    return blocked.withLockedValue { $0 } ? [UserID(rawValue: 3)] : []
+                }, now: { 9 }, logger: quiet)
+            try await withThrowingTaskGroup { group in
+                group.addTask { await service.run(redis: redis) }
+                let users = (1...500).map { UserID(rawValue: $0) }
+                func hidden() async throws -> [UInt64] {
+                    try await service.presences(of: users, for: user(1)).map(\.message).filter(\.hidden).map(\.user)
+                }
+                let expected = (2...500).filter { $0 % 4 == 2 || $0 == 3 }.map(UInt64.init)
+                #expect(try await hidden() == expected)
+                #expect(try await hidden() == expected)
+                #expect(Set(calls.withLockedValue { $0 }) == ["profiles", "contacts 250", "blocks 499"])
+                #expect(calls.withLockedValue { $0.count } == 3)
+
+                blocked.withLockedValue { $0 = false }
+                var pages = feed.follow().makeAsyncIterator()
+                try await eventually("somebody listens") {
+                    try await redis.send("PUBLISH", "roost:v1:privacy", "3").int ?? 0 > 0
+                }
+                #expect(try await pages.next()?.privacy == [3])
+                #expect(try await hidden() == expected.filter { $0 != 3 })
+                group.cancelAll()
+            }
+        }
     }
 
     @Test func theFeedBatchesHidesAndDropsWhoIsSlow() async throws {

@@ -13,6 +13,8 @@ func withRedis(_ body: (RedisServer, RedisClient) async throws -> Void) async th
         let client = RedisClient(configuration: RedisConfiguration(address: server.address), logger: quiet)
         try await withThrowingTaskGroup { group in
             group.addTask { await client.run() }
+            // On a busy machine that takes longer than a command waits.
+            try await eventually("a connection") { client.isConnected }
             try await body(server, client)
             group.cancelAll()
         }

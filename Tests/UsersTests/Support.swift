@@ -33,6 +33,25 @@ func eventually(_ what: String, _ condition: () async throws -> Bool) async thro
     throw NeverHappened(description: what)
 }
 
+/// What the relay was told.
+struct FakeRelay: Sendable {
+    var isAway = false
+    var blocks: [RelayBlockRequest] = []
+    var devices: [RelayAddDeviceRequest] = []
+    /// Whose privacy has changed.
+    var privacy: [UserID] = []
+
+    mutating func block(_ request: RelayBlockRequest) throws {
+        if isAway { throw RPCError(.unavailable, "away") }
+        blocks.append(request)
+    }
+
+    mutating func add(_ request: RelayAddDeviceRequest) throws {
+        if isAway { throw RPCError(.unavailable, "away") }
+        devices.append(request)
+    }
+}
+
 /// A users service put together as the role does it, on a PostgreSQL and a Redis of its own, with a clock that tests set forward
 /// and sessions that only note what is to be closed.
 struct Accounts: Sendable {
@@ -42,10 +61,12 @@ struct Accounts: Sendable {
     var redis: RedisClient
     var service: AccountService
     var rpc: UsersRPC
+    var tickets: TicketRedeemer
     var authenticator: Authenticator
     var offset = NIOLockedValueBox<Int64>(0)
     var closed: NIOLockedValueBox<[DeviceID]>
     var sessionsAreAway: NIOLockedValueBox<Bool>
+    var relay: NIOLockedValueBox<FakeRelay>
 
     static func withAccounts(
         limits: Bool = false, ownServer: Bool = false, _ body: (Accounts) async throws -> Void
@@ -63,6 +84,7 @@ struct Accounts: Sendable {
                     group.addTask { await accounts.service.sockets.run() }
                     group.addTask { await accounts.authenticator.run() }
                     try await eventually("keys") { accounts.authenticator.problem == nil && redis.isConnected }
+                    await accounts.tickets.begin()
                     try await body(accounts)
                     group.cancelAll()
                 }
@@ -94,6 +116,7 @@ struct Accounts: Sendable {
         let offset = NIOLockedValueBox<Int64>(0)
         let closed = NIOLockedValueBox<[DeviceID]>([])
         let away = NIOLockedValueBox(false)
+        let relay = NIOLockedValueBox(FakeRelay())
         let now: @Sendable () -> Int64 = { UnixClock.now() + offset.withLockedValue { $0 } }
         try await Migrations(directory: ShareFolder.migrations(configured: nil)).apply(schema: "users", using: pool)
         let keys = try await KeyStore(pool: pool, secret: "secret").load(now: now()).keys
@@ -107,13 +130,18 @@ struct Accounts: Sendable {
             sockets: SocketCloser(logger: quiet) { request in
                 if away.withLockedValue({ $0 }) { throw RPCError(.unavailable, "away") }
                 closed.withLockedValue { $0.append(DeviceID(rawValue: request.device)) }
-            }, now: now, logger: quiet)
+            },
+            surroundings: Surroundings(
+                block: { request in try relay.withLockedValue { try $0.block(request) } },
+                addDevice: { request in try relay.withLockedValue { try $0.add(request) } },
+                privacyChanged: { user in relay.withLockedValue { $0.privacy.append(user) } }), now: now, logger: quiet)
         let authenticator = Authenticator(
             adminToken: nil, source: OwnKeys(service: service), now: now, logger: quiet)
+        let tickets = TicketRedeemer(issuer: issuer, revocations: service.revocations, redis: redis, now: now)
         return Accounts(
             postgres: postgres, redisServer: redisServer, pool: pool, redis: redis, service: service,
-            rpc: UsersRPC(service: service, authenticator: authenticator, redis: redis), authenticator: authenticator,
-            offset: offset, closed: closed, sessionsAreAway: away)
+            rpc: UsersRPC(service: service, authenticator: authenticator, tickets: tickets), tickets: tickets,
+            authenticator: authenticator, offset: offset, closed: closed, sessionsAreAway: away, relay: relay)
     }
 
     /// Sets the service's clock forward.

@@ -1,4 +1,5 @@
 import ChatModel
+import Foundation
 import HTTPTypes
 import NIOConcurrencyHelpers
 import Postgres
@@ -52,7 +53,10 @@ extension AccountsTests {
                     await accounts.redisServer.kill()
                     #expect(try await refusal(offline) == .unavailable)
                     try await accounts.redisServer.start()
-                    try await eventually("Redis is back") { try await refusal(offline) == nil }
+                    // It has forgotten what was used: tickets from before are asked for again.
+                    try await eventually("Redis is back") { try await refusal(offline) == .unauthorized }
+                    #expect(try await refusal(shared) == .unauthorized)
+                    #expect(try await refusal(try await ticket()) == nil)
 
                     let ended = try await ticket()
                     let current = "/user-service/v1/devices/current"
@@ -85,6 +89,79 @@ extension AccountsTests {
                     profiles.ids = [id?.rawValue ?? 0, 1, 2]
                     let found = try await accounts.rpc.profiles(profiles, context: Accounts.call).profiles
                     #expect(found.map(\.username) == ["alice"] && found.first?.displayName == "Alice")
+                }
+            }
+        }
+
+        @Test func aBlockIsListedToldAndEnforced() async throws {
+            try await Accounts.withAccounts { accounts in
+                try await accounts.rest { rest in
+                    let alice = try await rest.register("alice")
+                    let token = alice["access_token"]
+                    let me = try #require(UserID(alice["user", "id"] ?? ""))
+                    let base = "/user-service/v1/blocks"
+                    var others: [UserID] = []
+                    for name in ["bob", "carol", "dave"] {
+                        let other = try await rest.register(name)
+                        others.append(try #require(UserID(other["user", "id"] ?? "")))
+                    }
+                    for other in others + others {
+                        #expect(try await rest.call(.put, "\(base)/\(other)", token: token).status == 204)
+                    }
+                    let told = accounts.relay.withLockedValue { $0 }
+                    #expect(told.blocks.count == 6 && told.blocks.allSatisfy { $0.blocked && $0.user == me.rawValue })
+                    #expect(told.blocks.prefix(3).map(\.peer) == others.map(\.rawValue))
+                    #expect(told.privacy == Array(repeating: me, count: 6))
+
+                    let first = try await rest.call(.get, "\(base)?limit=2", token: token)
+                    let next = try #require(first["next"])
+                    let second = try await rest.call(.get, "\(base)?limit=2&cursor=\(next)", token: token)
+                    let items = first.items + second.items
+                    #expect(first.items.count == 2 && second.json["next"] is NSNull)
+                    #expect(items.compactMap { $0["id"] as? String } == others.sorted().map(\.description))
+                    #expect(items.allSatisfy { ($0["since"] as? String)?.hasSuffix("Z") == true && $0["email"] == nil })
+
+                    var request = UsersBlockingRequest()
+                    request.user = others[0].rawValue
+                    request.peers = [me.rawValue, others[1].rawValue, 1]
+                    #expect(try await accounts.rpc.blocking(request, context: Accounts.call).peers == [me.rawValue])
+
+                    for _ in 0..<2 {
+                        #expect(try await rest.call(.delete, "\(base)/\(others[0])", token: token).status == 204)
+                    }
+                    #expect(accounts.relay.withLockedValue { $0.blocks.last?.blocked } == false)
+                    #expect(try await accounts.rpc.blocking(request, context: Accounts.call).peers.isEmpty)
+                    #expect(try await rest.call(.get, base, token: token).items.count == 2)
+
+                    let oneself = try await rest.call(.put, "\(base)/\(me)", token: token)
+                    #expect(oneself.status == 400 && oneself.code == "invalid" && oneself.fields == ["user"])
+                    for unknown in ["1", "x"] {
+                        for method in [HTTPRequest.Method.put, .delete] {
+                            #expect(try await rest.call(method, "\(base)/\(unknown)", token: token).status == 404)
+                        }
+                    }
+                    #expect(try await rest.call(.get, "\(base)?cursor=x", token: token).code == "invalid")
+                    #expect(try await rest.call(.get, base).status == 401)
+
+                    // What can't be enforced isn't listed.
+                    accounts.relay.withLockedValue { $0.isAway = true }
+                    #expect(try await rest.call(.put, "\(base)/\(others[0])", token: token).status == 503)
+                    #expect(try await rest.call(.get, base, token: token).items.count == 2)
+                }
+            }
+        }
+
+        @Test func theRelayHearsOfNewDevices() async throws {
+            try await Accounts.withAccounts { accounts in
+                try await accounts.rest { rest in
+                    let first = try await rest.register("alice")
+                    let second = try await rest.logIn("alice")
+                    _ = try await rest.logIn("alice", device: second["device", "id"])
+                    let told = accounts.relay.withLockedValue { $0.devices }
+                    #expect(told.map { DeviceID(rawValue: $0.device).description } == [second["device", "id"]])
+                    #expect(told.map { UserID(rawValue: $0.user).description } == [first["user", "id"]])
+                    accounts.relay.withLockedValue { $0.isAway = true }
+                    #expect(try await rest.logIn("alice").status == 201, "only slower")
                 }
             }
         }

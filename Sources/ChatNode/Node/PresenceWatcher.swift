@@ -28,7 +28,7 @@ final class PresenceWatcher {
     }
 
     func watch(_ users: [UserID], by handle: UInt32, viewer: UserID) {
-        for user in users { table.watch(user, by: handle) }
+        for user in users { table.watch(user, by: handle, viewer: viewer) }
         follow()
         ask(users, by: handle, viewer: viewer)
     }
@@ -88,6 +88,9 @@ final class PresenceWatcher {
     private func changed(_ page: LastSeenFollowPage, _ number: UInt64) {
         guard number == generation, let following else { return }
         following.grant(1)
+        for user in page.privacy.map({ UserID(rawValue: $0) }) {
+            for (handle, viewer) in table.viewers(of: user) { ask([user], by: handle, viewer: viewer) }
+        }
         for presence in page.presences {
             let handles = table.watchers(of: UserID(rawValue: presence.user))
             guard !handles.isEmpty else { continue }

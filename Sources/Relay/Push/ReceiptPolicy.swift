@@ -1,6 +1,6 @@
 import NIOConcurrencyHelpers
 
-/// Whether users let others see what they have read. Asked of `users`, remembered for a minute; while that can't be asked, what
+/// Whether users let others see what they have read. Asked of `users`, remembered for a few seconds; while that can't be asked, what
 /// was known holds, and who is not known shows nothing.
 package final class ReceiptPolicy: Sendable {
     /// Those of the users asked for that exist, and whether each shows what they read.
@@ -11,7 +11,7 @@ package final class ReceiptPolicy: Sendable {
         var until: ContinuousClock.Instant
     }
 
-    private static let lifetime: Duration = .seconds(60)
+    private static let lifetime: Duration = .seconds(4)
     private static let limit = 100_000
 
     private let known = NIOLockedValueBox<[UInt64: Known]>([:])

@@ -85,6 +85,9 @@ package nonisolated struct LastSeenFollowPage: Sendable {
   /// `hidden` is set where the user hides it from everyone
   package var presences: [LastSeenPresence] = []
 
+  /// users whose presence others may see than before: Get says who
+  package var privacy: [UInt64] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -225,7 +228,7 @@ nonisolated extension LastSeenFollowRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension LastSeenFollowPage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FollowPage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}presences\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}presences\0\u{1}privacy\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -234,6 +237,7 @@ nonisolated extension LastSeenFollowPage: SwiftProtobuf.Message, SwiftProtobuf._
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.presences) }()
+      case 2: try { try decoder.decodeRepeatedFixed64Field(value: &self.privacy) }()
       default: break
       }
     }
@@ -243,11 +247,15 @@ nonisolated extension LastSeenFollowPage: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.presences.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.presences, fieldNumber: 1)
     }
+    if !self.privacy.isEmpty {
+      try visitor.visitPackedFixed64Field(value: self.privacy, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: LastSeenFollowPage, rhs: LastSeenFollowPage) -> Bool {
     if lhs.presences != rhs.presences {return false}
+    if lhs.privacy != rhs.privacy {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
