@@ -10,7 +10,7 @@ struct BenchCommand: AsyncParsableCommand {
               ROOST_SCRYPT_LOG_N=4 roost up --no-limits --direct --port 8080
             Client and servers share the machine: compare CPU per message and ratios, not wall figures.
             """,
-        subcommands: [IdleBench.self, DirectBench.self, RPCBench.self])
+        subcommands: [IdleBench.self, DirectBench.self, HistoryBench.self, RPCBench.self])
 }
 
 /// What the scenarios on a cluster have in common.
