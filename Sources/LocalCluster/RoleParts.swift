@@ -31,7 +31,9 @@ package struct RoleEntry: Sendable, Equatable {
             RoleEntry("relay", stage: 1),
             RoleEntry("sessions", stage: 1),
             RoleEntry("last-seen", stage: 1),
+            RoleEntry("groups", stage: 2),
             RoleEntry("messages", stage: 2),
+            RoleEntry("group-messages", stage: 2),
             RoleEntry("chat", stage: 3, instances: chatNodes, isNumbered: true),
         ]
     }

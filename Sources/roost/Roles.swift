@@ -1,5 +1,6 @@
 import ChatNode
 import Discovery
+import Groups
 import LastSeen
 import Messages
 import Relay
@@ -11,7 +12,7 @@ import Users
 enum Roles {
     static let all: [any Role.Type] = [
         ChatRole.self, DiscoveryRole.self, RelayRole.self, LastSeenRole.self, UsersRole.self, MessagesRole.self,
-        GroupMessagesRole.self, SessionsRole.self,
+        GroupMessagesRole.self, GroupsRole.self, SessionsRole.self,
     ]
 
     /// The types of the named roles.

@@ -46,6 +46,9 @@ package enum RoostJSON {
         case .keyNotFound(let key, let context):
             return .field(path(context.codingPath + [key]), "is missing")
         case .valueNotFound(_, let context):
+            guard !context.codingPath.isEmpty else {
+                return Problem(code: .invalid, detail: "The body must not be null.")
+            }
             return .field(path(context.codingPath), "must not be null")
         case .typeMismatch(let type, let context):
             let message = "must be \(name(of: type))"
