@@ -25,7 +25,7 @@ package struct LogConsumer: Sendable {
     private let configuration: Configuration
     private let store: ShardStore
     private let follow: Follow
-    private let handler: any LogHandler
+    private let handler: any ConsumerHandler
     private let metrics: ConsumerMetrics
     private let now: @Sendable () -> Int64
     private let logger: Logger
@@ -38,7 +38,7 @@ package struct LogConsumer: Sendable {
     package init(
         name: String, instance: String, schema: String, pool: PostgresPool, configuration: Configuration = .init(),
         metrics: ConsumerMetrics, logger: Logger, now: @escaping @Sendable () -> Int64, follow: @escaping Follow,
-        handler: any LogHandler
+        handler: any ConsumerHandler
     ) {
         self.name = name
         self.instance = instance
@@ -141,7 +141,7 @@ package struct LogConsumer: Sendable {
 }
 
 /// What a consumer does with events.
-package protocol LogHandler: Sendable {
+package protocol ConsumerHandler: Sendable {
     /// Writes what the events mean, in the transaction that also moves the consumer's position: it counts exactly when that
     /// is committed. Events of one conversation come in order. Throwing undoes all of it, and the events come again, maybe in
     /// smaller batches.

@@ -1,4 +1,7 @@
 package import Hummingbird
+import LogConsumer
+import Logging
+import Postgres
 import Protocol
 package import RPCTransport
 package import ServiceKit
@@ -29,15 +32,27 @@ package protocol ConversationsRole: Role {
 package struct MessagesParts: Sendable {
     fileprivate let context: ServiceContext
     fileprivate let core: MessagesCore
+    fileprivate let search: Search
+    fileprivate let index: SearchIndex
+    fileprivate let postgres: PostgresPool
+    fileprivate let consumer: LogConsumer
 
     init(_ kind: MessagesKind, _ context: ServiceContext) throws {
         self.context = context
         var configuration = MessagesConfiguration()
         configuration.editWithin = context.configuration.editWithin
         configuration.searchLanguage = context.configuration.searchLanguage
+        let relay = RelayStub(context.pool("relay"))
         core = MessagesCore(
-            kind: kind, users: UsersStub(context.pool("users")), relay: RelayStub(context.pool("relay")),
-            configuration: configuration)
+            kind: kind, users: UsersStub(context.pool("users")), relay: relay, configuration: configuration)
+        postgres = try context.postgres()
+        index = SearchIndex(pool: postgres, language: configuration.searchLanguage)
+        search = Search(index: index, relay: relay, kind: kind)
+        consumer = LogConsumer(
+            name: SearchIndex.schema, instance: "\(context.configuration.nodeID)/\(kind.role)",
+            schema: SearchIndex.schema, pool: postgres,
+            metrics: ConsumerMetrics(consumer: SearchIndex.schema, factory: context.metrics), logger: context.logger,
+            now: { UnixClock.now() }, follow: { try await relay.follow($0, options: $1) }, handler: index)
     }
 }
 
@@ -46,11 +61,26 @@ extension ConversationsRole {
 
     package var rpcServices: [any RPCService] { [MessagesRegistration(parts.core)] }
 
-    package func routes(_ router: Router<RoostRequestContext>) { MessagesRoutes(core: parts.core).add(to: router) }
+    package func routes(_ router: Router<RoostRequestContext>) {
+        MessagesRoutes(core: parts.core).add(to: router)
+        SearchRoutes(search: parts.search).add(to: router)
+    }
 
+    package func prepare() async throws {
+        try await parts.context.migrations.apply(schema: SearchIndex.schema, using: parts.postgres)
+        if let before = try await parts.index.prepare() {
+            parts.context.logger.notice(
+                "The search index was made for another language: it is made anew, which takes a while",
+                metadata: [
+                    "search.language": "\(parts.context.configuration.searchLanguage)", "search.before": "\(before)",
+                ])
+        }
+    }
+
+    /// Without PostgreSQL nothing can be searched; everything else goes on.
     package func readiness() async -> [String] {
         ["relay", "users"].filter { parts.context.pool($0).peers.isEmpty }.map { "no \($0) is known" }
     }
 
-    package func run() async throws { try await untilCancelled() }
+    package func run() async throws { await parts.consumer.run() }
 }
