@@ -9,10 +9,12 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(os.environ.get("ROOST_SCREENSHOTS", ROOT / ".build/screenshots"))
 START_SECONDS = 120
 PATIENCE = 20
+PASSWORD = "a long day at the lake"
 
 
 class Cluster:
@@ -31,6 +34,8 @@ class Cluster:
         self.process = subprocess.Popen(
             [executable, "up", "--port", "0", "--data-dir", directory, "--chat-nodes", "2"],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            # Passwords hashed for safety take a second each on a small machine.
+            env={"ROOST_SCRYPT_LOG_N": "4", **os.environ},
         )
         self.lines = []
         self.ready = threading.Event()
@@ -51,6 +56,14 @@ class Cluster:
     @property
     def file(self):
         return json.loads((self.directory / "cluster.json").read_text())
+
+    def post(self, path, body, token=None):
+        """A REST call from outside a browser."""
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.loads(answer.read())
 
     def pids(self, role):
         return [part["pid"] for part in self.file["processes"] if part["role"] == role]
@@ -77,33 +90,97 @@ def cluster():
         running.stop()
 
 
-class Person:
-    """Somebody at a browser of their own."""
+class Browsers:
+    """Browsers that were used and emptied: starting one takes longer than most tests."""
 
-    def __init__(self, cluster, name, width=1280, height=800):
-        self.cluster = cluster
-        self.name = name
-        self.username = f"{name}-{secrets.token_hex(4)}"
+    def __init__(self):
+        self.idle = []
+        self.all = []
+
+    def take(self):
+        return self.idle.pop() if self.idle else self._start()
+
+    def give_back(self, driver, origin):
+        try:
+            driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+            driver.get("about:blank")
+            self.idle.append(driver)
+        except WebDriverException:
+            driver.quit()
+
+    def _start(self):
         options = webdriver.ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
         for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        driver.set_script_timeout(30)
+        self.all.append(driver)
+        return driver
+
+    def quit(self):
+        for driver in self.all:
+            driver.quit()
+
+
+@pytest.fixture(scope="session")
+def browsers():
+    running = Browsers()
+    yield running
+    running.quit()
+
+
+class Person:
+    """Somebody at a browser of their own."""
+
+    def __init__(self, cluster, name, driver, width=1280, height=800, dark=False):
+        self.cluster = cluster
+        self.name = name
+        self.username = f"{name}-{secrets.token_hex(4)}"
+        self.driver = driver
         # The window's own minimum width is above a phone's: the page is told its size instead.
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
         )
+        self.scheme("dark" if dark else "light")
         self.driver.get(cluster.url)
 
+    def scheme(self, name):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": name}]})
+
     # What a person does
+
+    def join(self):
+        """An account made over REST, and the page opened with it."""
+        account = {
+            "username": self.username, "email": f"{self.username}@example.org", "password": PASSWORD, "display_name": self.name.title(),
+        }
+        self.become(self.cluster.post("/user-service/v1/users", account))
+        return self
+
+    def become(self, answer):
+        self.account = answer["user"]
+        kept = {key: answer[key] for key in ("user", "device", "access_token", "refresh_token")}
+        self.token = answer["access_token"]
+        kept["expires_at"] = int((time.time() + answer["expires_in"]) * 1000)
+        self.driver.execute_script("localStorage.setItem('roost.session', arguments[0])", json.dumps(kept))
+        self.reload()
+        self.wait_online()
+
+    def second_device(self, person):
+        """The same user at another browser."""
+        person.username = self.username
+        person.become(self.cluster.post("/user-service/v1/sessions", {"login": self.username, "password": PASSWORD, "device_name": "Second"}))
+        return person
 
     def register(self):
         self.click("button.link", "Create an account")
         self.fill("username", self.username)
         self.fill("email", f"{self.username}@example.org")
         self.fill("display_name", self.name.title())
-        self.fill("new_password", "a long day at the lake")
+        self.fill("new_password", PASSWORD)
         self.wait(lambda: self.one("button.primary").is_enabled())
         self.one("button.primary").click()
         self.wait(lambda: self.all(".sidebar"))
@@ -131,6 +208,33 @@ class Person:
     def write(self, text):
         self.one("#message").send_keys(text, Keys.ENTER)
 
+    def open_group(self, name):
+        self.press(f'.conversations button[data-group="{name}"]')
+        self.wait(lambda: self.all("#message"))
+
+    def act(self, text, action):
+        """Chooses from the menu of the message with this text."""
+        find = """const row = [...document.querySelectorAll('.message')].find((row) => row.querySelector('.text').textContent === arguments[0]);
+            const button = row?.querySelector('.act'); button?.click(); return Boolean(button)"""
+        self.wait(lambda: self.driver.execute_script(find, text))
+        self.choose(action)
+
+    def choose(self, action):
+        """Presses what bears this text (or name) in what lies on top."""
+        find = """const found = [...document.querySelectorAll('.popover button, dialog[open] button, .details button')]
+            .filter((button) => button.offsetParent && !button.disabled)
+            .find((button) => button.textContent === arguments[0] || button.getAttribute('aria-label') === arguments[0]);
+            found?.click(); return Boolean(found)"""
+        self.wait(lambda: self.driver.execute_script(find, action))
+
+    def see(self, selector, text, seconds=PATIENCE):
+        """Waits until something that the selector finds has this text in it."""
+        try:
+            self.wait(lambda: any(text in found for found in self.texts(selector)), seconds)
+        except Exception as error:
+            self.picture("failed")
+            raise AssertionError(f"{self.name} sees {self.texts(selector)} at {selector}, not {text!r}") from error
+
     def reload(self):
         self.driver.refresh()
         self.wait(lambda: self.all(".sidebar"))
@@ -151,6 +255,9 @@ class Person:
         return self.driver.execute_script(
             "return [...document.querySelectorAll(arguments[0])].map((found) => found.textContent)", selector
         )
+
+    def script(self, source, *arguments):
+        return self.driver.execute_script(source, *arguments)
 
     def messages(self):
         return self.texts(".message .text")
@@ -185,20 +292,17 @@ class Person:
             if entry["level"] == "SEVERE" and "Failed to load resource" not in entry["message"] and "WebSocket connection" not in entry["message"]
         ]
 
-    def leave(self):
-        self.driver.quit()
-
 
 @pytest.fixture
-def person(cluster):
+def person(cluster, browsers):
     people = []
 
     def make(name, **size):
-        people.append(Person(cluster, name, **size))
+        people.append(Person(cluster, name, browsers.take(), **size))
         return people[-1]
 
     yield make
-    faults = {someone.name: someone.faults() for someone in people if someone.driver.session_id}
+    faults = {someone.name: someone.faults() for someone in people}
     for someone in people:
-        someone.leave()
+        browsers.give_back(someone.driver, cluster.url)
     assert not any(faults.values()), faults

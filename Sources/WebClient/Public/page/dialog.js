@@ -2,6 +2,7 @@
 
 import { button, element } from './dom.js';
 import { explain } from './errors.js';
+import { icon } from './icons.js';
 
 /**
  * Opens a dialog.
@@ -14,7 +15,7 @@ export function dialog(title, content, { className = '' } = {}) {
   const made = element(
     'dialog',
     { className: `dialog ${className}`, aria: { labelledby: heading.id }, on: { close: () => made.remove() } },
-    element('header', {}, heading, button('✕', { label: 'Close', className: 'icon', on: () => made.close() })),
+    element('header', {}, heading, button(icon('close'), { label: 'Close', className: 'icon', on: () => made.close() })),
     ...content,
   );
   // A press on the backdrop, which counts as the dialog itself.

@@ -41,15 +41,8 @@ export function reconcile(parent, children) {
   }
 }
 
-/** A button with a word on it, or with a sign and a name for those who do not see it. */
-export function button(text, { label, on, className = '', ...properties } = {}) {
-  return element('button', {
-    type: 'button',
-    className,
-    textContent: text,
-    on: on ? { click: on } : {},
-    aria: label ? { label } : {},
-    ...(label ? { title: label } : {}),
-    ...properties,
-  });
+/** A button with a word or a sign on it; a sign needs a `label`, its name for those who do not see it. */
+export function button(face, { label, on, className = '', ...properties } = {}) {
+  const named = label ? { title: label, aria: { label } } : {};
+  return element('button', { type: 'button', className, on: on ? { click: on } : {}, ...named, ...properties }, face);
 }

@@ -31,9 +31,19 @@ const PUNCTUATION = /[!-/:-@[-`{-~]/;
 export function render(text, { format = 'plain', mentions = new Map() } = {}) {
   const fragment = document.createDocumentFragment();
   if (text.length > LONGEST) fragment.append(text);
-  else if (format === 'markdown') fragment.append(...blocks(text.split('\n')).map((node) => build(node, mentions)));
-  else fragment.append(...inline(text, true).map((node) => build(node, mentions)));
+  else fill(fragment, format === 'markdown' ? blocks(text.split('\n')) : inline(text, true), mentions);
   return fragment;
+}
+
+/** What a message says without its marks, for where there is room for a line only. */
+export function plainText({ text = '', format } = {}) {
+  if (format !== 'markdown' || text.length > LONGEST) return text;
+  const words = (node) => {
+    if (node.kind === 'break') return ' ';
+    if (node.children) return node.children.map(words).join('') + (node.kind in ELEMENTS ? ' ' : '');
+    return node.text;
+  };
+  return blocks(text.split('\n')).map(words).join(' ');
 }
 
 /** Does the text use any of the syntax, so that it should be sent as markdown? */
@@ -290,28 +300,31 @@ function count(text, sign) {
 
 // Nodes of the page
 
+const ELEMENTS = { paragraph: 'p', quote: 'blockquote', bulleted: 'ul', item: 'li' };
+
 function build(node, mentions) {
-  const children = () => node.children.map((child) => build(child, mentions));
   switch (node.kind) {
     case 'text': return document.createTextNode(node.text);
     case 'break': return element('br');
     case 'code': return element('code', { textContent: node.text });
     case 'block': return element('pre', {}, element('code', { textContent: node.text }));
-    case 'paragraph': return element('p', {}, ...children());
-    case 'quote': return element('blockquote', {}, ...children());
-    case 'bulleted': return element('ul', {}, ...children());
-    case 'ordered': return element('ol', { start: node.start }, ...children());
-    case 'item': return element('li', {}, ...children());
-    case 'emphasis': return element(node.tag, {}, ...children());
+    case 'ordered': return fill(element('ol', { start: node.start }), node.children, mentions);
+    case 'emphasis': return fill(element(node.tag), node.children, mentions);
     case 'mention': return mention(node.text, mentions);
-    case 'url': return anchor(safeURL(node.text), document.createTextNode(node.text));
-    case 'link': return anchor(node.href, ...node.children.map((child) => build(unlinked(child), mentions)));
-    default: throw new Error(`no such node: ${node.kind}`);
+    case 'url': return anchor(safeURL(node.text), [{ kind: 'text', text: node.text }], mentions);
+    case 'link': return anchor(node.href, node.children.map(unlinked), mentions);
+    default: return fill(element(ELEMENTS[node.kind]), node.children, mentions);
   }
 }
 
-function anchor(href, ...children) {
-  return element('a', { href, title: href, target: '_blank', rel: 'noopener noreferrer' }, ...children);
+/** One by one: there may be more of them than a call takes arguments. */
+function fill(parent, nodes, mentions) {
+  for (const node of nodes) parent.append(build(node, mentions));
+  return parent;
+}
+
+function anchor(href, children, mentions) {
+  return fill(element('a', { href, title: href, target: '_blank', rel: 'noopener noreferrer' }), children, mentions);
 }
 
 /** A link's own text holds no other link. */

@@ -1,5 +1,7 @@
 // Events of the log in words: lines of the conversation, and the line below a name in the list.
 
+import { plainText } from './markdown.js';
+
 const PREVIEW = 90;
 
 const ROLES = { owner: 'an owner', admin: 'an admin', member: 'a member' };
@@ -37,8 +39,8 @@ export function preview(last, { people, me, isGroup }) {
   const said = (text) => (who ? `${who}: ${text}` : text);
   const did = (text) => `${who ?? people.name(last.sender)} ${text}`;
   switch (last.kind ?? 'message') {
-    case 'message': return last.deleted ? said('deleted message') : said(short(last.body?.text));
-    case 'edit': return last.body ? said(`${short(last.body.text)} (edited)`) : did('edited a message');
+    case 'message': return last.deleted ? said('deleted message') : said(short(plainText(last.body)));
+    case 'edit': return last.body ? said(`${short(plainText(last.body))} (edited)`) : did('edited a message');
     case 'delete': return did('deleted a message');
     case 'reaction': return did(last.removed ? `took back ${last.emoji}` : `reacted ${last.emoji}`);
     default: return systemLine(last, { people, me, before: last.seq > 1 ? undefined : null });

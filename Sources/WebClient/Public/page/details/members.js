@@ -4,6 +4,7 @@ import { avatar } from '../avatar.js';
 import { confirm } from '../dialog.js';
 import { button, element } from '../dom.js';
 import { explain } from '../errors.js';
+import { icon } from '../icons.js';
 import { attempt } from '../notice.js';
 import { menu } from '../popover.js';
 
@@ -54,7 +55,7 @@ export function memberList(roost, chats, conversation, { open }) {
       ),
       own
         ? null
-        : button('⋯', { label: `What to do with ${chats.people.name(user)}`, className: 'icon', ariaHasPopup: 'menu', on: ({ currentTarget }) => actions(user, role, currentTarget) }),
+        : button(icon('more'), { label: `What to do with ${chats.people.name(user)}`, className: 'icon', ariaHasPopup: 'menu', on: ({ currentTarget }) => actions(user, role, currentTarget) }),
     );
   }
 

@@ -1,6 +1,7 @@
 // The panel beside a conversation: the person or the group, and what one does with them.
 
 import { button, element, oncePerFrame } from '../dom.js';
+import { icon } from '../icons.js';
 import { groupDetails } from './group.js';
 import { personDetails } from './person.js';
 
@@ -13,7 +14,7 @@ export function detailsPanel(roost, chats, { open, shown }) {
   const panel = element(
     'aside',
     { className: 'details', hidden: true, aria: { label: 'Details' } },
-    element('header', {}, heading, button('✕', { label: 'Close details', className: 'icon', on: () => close() })),
+    element('header', {}, heading, button(icon('close'), { label: 'Close details', className: 'icon', on: () => close() })),
     body,
   );
   panel.addEventListener('keydown', (event) => {

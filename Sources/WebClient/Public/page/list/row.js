@@ -2,6 +2,7 @@
 
 import { avatar, nameOf } from '../avatar.js';
 import { element } from '../dom.js';
+import { icon } from '../icons.js';
 import { shortTime } from '../time.js';
 
 /**
@@ -41,7 +42,7 @@ export function row(subject, { detail, when, unread = 0, mentions = 0, muted = f
         element(
           'span',
           { className: 'badges' },
-          muted ? element('span', { className: 'muted', textContent: '🔕', role: 'img', title: 'Muted', aria: { label: 'Muted' } }) : null,
+          muted ? element('span', { className: 'muted', role: 'img', title: 'Muted', aria: { label: 'Muted' } }, icon('muted')) : null,
           mentions > 0 ? element('span', { className: 'mentions', textContent: '@', role: 'img', title: 'You were mentioned', aria: { label: `${mentions} mentions of you` } }) : null,
           unread > 0
             ? element('span', { className: muted ? 'unread quiet' : 'unread', textContent: unread > 99 ? '99+' : String(unread), aria: { label: `${unread} unread` } })

@@ -2,6 +2,7 @@
 
 import { avatar, nameOf } from '../avatar.js';
 import { button, element, oncePerFrame, reconcile } from '../dom.js';
+import { icon } from '../icons.js';
 import { menu } from '../popover.js';
 import { preview, short, typingLine } from '../wording.js';
 import { row } from './row.js';
@@ -74,7 +75,7 @@ export function sidebar(roost, chats, owner) {
   const renderHeader = () => {
     const me = roost.user;
     if (!me) return;
-    const more = button('⋮', {
+    const more = button(icon('dots'), {
       label: 'Menu',
       className: 'icon',
       ariaHasPopup: 'menu',
@@ -91,7 +92,7 @@ export function sidebar(roost, chats, owner) {
     });
     header.replaceChildren(
       element('button', { type: 'button', className: 'me', on: { click: () => owner.settings() }, aria: { label: `${nameOf(me)}: settings` } }, avatar(me), element('strong', { textContent: nameOf(me) })),
-      button('＋', { label: 'New group', className: 'icon', on: () => owner.newGroup() }),
+      button(icon('plus'), { label: 'New group', className: 'icon', on: () => owner.newGroup() }),
       more,
     );
   };

@@ -153,6 +153,9 @@ export class Chats extends EventTarget {
     this.people.watch(peers);
     if (results.some(({ status }) => status === 'fulfilled')) this.loaded = true;
     this.changed();
+    for (const user of this.drafts.begun) {
+      if (!this.get(`to:${user}`)) this.#roost.api.user(user).then((found) => this.withUser(found)).catch(() => {});
+    }
     const failed = results.find(({ status }) => status === 'rejected');
     if (failed) throw failed.reason;
   }

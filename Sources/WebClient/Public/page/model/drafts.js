@@ -28,6 +28,11 @@ export class Drafts {
     this.set(to, draft);
   }
 
+  /** Users who were begun to be written to, and with whom there is no conversation yet. */
+  get begun() {
+    return Object.keys(this.#all).filter((key) => key.startsWith('to:')).map((key) => key.slice(3));
+  }
+
   get #all() {
     try {
       return JSON.parse(this.#storage.getItem(this.#key)) ?? {};

@@ -6,6 +6,8 @@ import { button, element } from '../dom.js';
 import { QUICK, emojiName } from '../emoji.js';
 import { pickEmoji } from '../emoji-picker.js';
 import { explain } from '../errors.js';
+import { icon } from '../icons.js';
+import { plainText } from '../markdown.js';
 import { attempt, notice } from '../notice.js';
 import { menu, popover } from '../popover.js';
 import { short } from '../wording.js';
@@ -38,7 +40,7 @@ export function messageActions(roost, chats, composer) {
   function remove(conversation, item) {
     confirm({
       title: 'Delete this message?',
-      text: `“${short(item.body?.text, 120)}” will be gone for everybody.`,
+      text: `“${short(plainText(item.body), 120)}” will be gone for everybody.`,
       action: 'Delete',
       submit: () => roost.delete({ conversation: conversation.id, message: item.id }),
     });
@@ -71,7 +73,7 @@ function quickReactions(anchor, choose) {
     'div',
     { className: 'quick', role: 'group', aria: { label: 'React' } },
     ...QUICK.map((sign) => button(sign, { label: emojiName(sign), role: 'menuitem', on: () => choose(sign) })),
-    button('＋', { label: 'Another emoji', role: 'menuitem', on: () => pickEmoji(anchor, choose) }),
+    button(icon('plus'), { label: 'Another emoji', role: 'menuitem', on: () => pickEmoji(anchor, choose) }),
   );
 }
 

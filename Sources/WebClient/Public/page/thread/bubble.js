@@ -3,6 +3,7 @@
 import { avatar } from '../avatar.js';
 import { button, element } from '../dom.js';
 import { emojiName } from '../emoji.js';
+import { icon } from '../icons.js';
 import { render } from '../markdown.js';
 import { timeOfDay } from '../time.js';
 import { short } from '../wording.js';
@@ -55,7 +56,7 @@ export function bubble({ item, own, first, sender, quoted, tick, mentions }, con
 }
 
 function actionsButton(item, { act }) {
-  return button('⋯', {
+  return button(icon('more'), {
     label: 'Message actions',
     className: 'act',
     on: ({ currentTarget }) => act(item, currentTarget),

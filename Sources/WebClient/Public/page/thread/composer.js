@@ -2,7 +2,8 @@
 
 import { button, element } from '../dom.js';
 import { pickEmoji } from '../emoji-picker.js';
-import { usesMarkdown } from '../markdown.js';
+import { icon } from '../icons.js';
+import { plainText, usesMarkdown } from '../markdown.js';
 import { attempt } from '../notice.js';
 import { short } from '../wording.js';
 import { MentionList, mentioned } from './mention-list.js';
@@ -39,7 +40,7 @@ export function composer(chats, { send, edit, typing, lastOwn }) {
   const note = element('small', { className: 'fault', hidden: true, role: 'alert' });
   const about = element('div', { className: 'about', hidden: true });
   const go = element('button', { type: 'submit', className: 'primary send', textContent: 'Send', disabled: true });
-  const emoji = button('☺', { label: 'Insert an emoji', className: 'icon', on: () => pickEmoji(emoji, insert) });
+  const emoji = button(icon('smile'), { label: 'Insert an emoji', className: 'icon', on: () => pickEmoji(emoji, insert) });
 
   function insert(sign) {
     text.setRangeText(sign, text.selectionStart, text.selectionEnd, 'end');
@@ -84,9 +85,9 @@ export function composer(chats, { send, edit, typing, lastOwn }) {
         'span',
         { className: 'what' },
         element('strong', { textContent: editing ? 'Editing' : `Answering ${author}` }),
-        element('span', { textContent: short(item.body?.text, 120) }),
+        element('span', { textContent: short(plainText(item.body), 120) }),
       ),
-      button('✕', { label: editing ? 'Stop editing' : 'No answer', className: 'icon', on: () => { cancel(); text.focus(); } }),
+      button(icon('close'), { label: editing ? 'Stop editing' : 'No answer', className: 'icon', on: () => { cancel(); text.focus(); } }),
     );
   }
 

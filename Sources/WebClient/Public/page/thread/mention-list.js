@@ -96,7 +96,9 @@ function matches({ username, display_name: name }, wanted) {
 export function mentioned(text, users) {
   const names = new Set();
   for (const [, name] of text.matchAll(/(?<![\p{L}\p{N}])@([a-z0-9_.-]{3,32})/giu)) {
-    for (let end = name.length; end >= 3; end -= 1) names.add(name.slice(0, end).toLowerCase());
+    names.add(name.toLowerCase());
+    // A full stop or a dash may end the sentence rather than the name.
+    names.add(name.replace(/[.-]+$/, '').toLowerCase());
   }
   return users.filter(({ username }) => names.has(username?.toLowerCase())).map(({ id }) => id);
 }

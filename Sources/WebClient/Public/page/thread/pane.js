@@ -1,6 +1,7 @@
 // One conversation: its title, its messages, and the box to write in.
 
 import { button, element, oncePerFrame, reconcile } from '../dom.js';
+import { icon } from '../icons.js';
 import { attempt, notice } from '../notice.js';
 import { messageActions } from './actions.js';
 import { composer as makeComposer } from './composer.js';
@@ -106,7 +107,7 @@ export function conversationPane(roost, chats, { back, details }) {
   function renderJump() {
     const unread = conversation?.unread ?? 0;
     jumpButton.hidden = view.follow && !conversation?.around;
-    jumpButton.textContent = unread > 0 ? `↓ ${unread} new` : '↓';
+    jumpButton.replaceChildren(icon('down'), unread > 0 ? ` ${unread} new` : '');
     jumpButton.setAttribute('aria-label', unread > 0 ? `To the newest messages, ${unread} new` : 'To the newest messages');
   }
 

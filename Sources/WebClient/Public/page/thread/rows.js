@@ -2,6 +2,7 @@
 // as before stays the same element.
 
 import { button, element } from '../dom.js';
+import { plainText } from '../markdown.js';
 import { dayName, timeOfDay } from '../time.js';
 import { systemLine } from '../wording.js';
 import { bubble } from './bubble.js';
@@ -137,7 +138,7 @@ export class Rows {
     return {
       id,
       author: item.sender === me ? 'You' : people.name(item.sender),
-      text: item.deleted ? 'This message was deleted.' : (item.body?.text ?? ''),
+      text: item.deleted ? 'This message was deleted.' : plainText(item.body),
     };
   }
 

@@ -2,14 +2,15 @@
 
 import { avatar } from '../avatar.js';
 import { button, element } from '../dom.js';
+import { icon } from '../icons.js';
 import { lastSeen } from '../time.js';
 import { count, typingLine } from '../wording.js';
 
 export function title(chats, { back, details }) {
   const bar = element('header', { className: 'title' });
-  const backButton = button('‹', { label: 'Back to the list', className: 'back', on: back });
+  const backButton = button(icon('back'), { label: 'Back to the list', className: 'back', on: back });
   const open = element('button', { type: 'button', className: 'subject', on: { click: details } });
-  const more = button('ⓘ', { label: 'Details', className: 'icon', on: details });
+  const more = button(icon('info'), { label: 'Details', className: 'icon', on: details });
   bar.append(backButton, open, more);
   let shown = '';
   return {
@@ -30,7 +31,7 @@ export function title(chats, { back, details }) {
         element(
           'span',
           { className: 'who' },
-          element('strong', {}, conversation.name, conversation.muted ? element('span', { className: 'muted', textContent: ' 🔕', title: 'Muted' }) : null),
+          element('strong', {}, conversation.name, conversation.muted ? element('span', { className: 'muted', role: 'img', title: 'Muted', aria: { label: 'Muted' } }, icon('muted')) : null),
           element('span', { className: typing.length > 0 ? 'detail typing' : 'detail', textContent: detail(), aria: { live: 'polite' } }),
         ),
       );
