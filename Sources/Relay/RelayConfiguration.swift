@@ -28,6 +28,8 @@ package struct RelayConfiguration: Sendable {
     package var typingMembers = 200
     /// Events of a longer conversation that a new device is given.
     package var newDeviceEvents = 100
+    /// How long a page of history waits for Redis at most, once while it hangs.
+    package var cacheDeadline: Duration = .milliseconds(100)
     package var push = PushQueue.Limits()
 
     package init() {}

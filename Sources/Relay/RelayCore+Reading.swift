@@ -78,11 +78,43 @@ extension RelayCore {
 
     package func history(_ request: RelayHistoryRequest, context: RPCContext) async throws -> RelayHistoryResponse {
         let limit = Self.limit(request.limit)
+        let isNewest =
+            request.before == 0 && request.after == 0 && !request.fromStart && !request.raw
+            && limit < CachedPage.capacity
+        if isNewest, let pages {
+            let found = try await newest(request, limit: limit, pages)
+            if let found { return found }
+        }
         let messages = try Self.seen(await answering { try await store.history(request, limit: limit) })
         var response = RelayHistoryResponse()
         response.more = messages.count > limit
         response.messages = Array(messages.prefix(limit))
         return response
+    }
+
+    /// The newest page by way of the cache: PostgreSQL says which head there is and what the user may see, now; the page of
+    /// that head may come from Redis. nil: it has to be read from the log.
+    private func newest(
+        _ request: RelayHistoryRequest, limit: Int, _ pages: PageCache
+    ) async throws(RPCError) -> RelayHistoryResponse? {
+        let (conversation, user) = (request.conversation, request.user)
+        guard pages.isUsable else {
+            metrics.bypassedPages.increment()
+            return nil
+        }
+        let window = try Self.seen(
+            await answering { try await store.window(conversation: conversation, user: user) })
+        guard window.until == window.head else { return nil }
+        if let page = await pages.find(conversation, at: window, changes: request.changes) {
+            return page.page(for: user, in: window, limit: limit)
+        }
+        let (present, page) = try Self.seen(
+            await answering {
+                try await store.newest(
+                    conversation: conversation, user: user, limit: CachedPage.capacity, changes: request.changes)
+            })
+        pages.keep(page, changes: request.changes)
+        return present.until == present.head ? page.page(for: user, in: present, limit: limit) : nil
     }
 
     package func receipts(_ request: RelayReceiptsRequest, context: RPCContext) async throws -> RelayReceiptsResponse {

@@ -5,6 +5,7 @@ package import NIOCore
 package import Protocol
 package import RPC
 package import RPCTransport
+package import Redis
 
 /// The relay without its process: what the RPC and REST faces share. `run()` does the work.
 package final class RelayCore: RelayService {
@@ -12,6 +13,7 @@ package final class RelayCore: RelayService {
     package let pusher: Pusher
     package let signals: UserSignals
     let followers: CommitSignal
+    package let pages: PageCache?
     package let configuration: RelayConfiguration
     let appender: Appender
     let acknowledger: Acknowledger
@@ -22,11 +24,12 @@ package final class RelayCore: RelayService {
     ///   - loop: where pushes are made.
     ///   - now: Unix milliseconds.
     ///   - receipts: who shows what they have read.
+    ///   - redis: keeps the newest page of conversations; nil: they are always read from the log.
     ///   - deliver: calls `Chat.Deliver` at a node.
     package init(
         store: LogStore, configuration: RelayConfiguration = .init(), loop: any EventLoop,
         metrics: RelayMetrics = .init(), logger: Logger, now: @escaping @Sendable () -> Int64,
-        receipts: ReceiptPolicy, deliver: @escaping Pusher.Deliver
+        receipts: ReceiptPolicy, redis: RedisClient? = nil, deliver: @escaping Pusher.Deliver
     ) {
         self.store = store
         self.configuration = configuration
@@ -34,9 +37,12 @@ package final class RelayCore: RelayService {
         self.now = now
         signals = UserSignals()
         followers = CommitSignal()
+        pages = redis.map {
+            PageCache(redis: $0, deadline: configuration.cacheDeadline, metrics: metrics, logger: logger)
+        }
         pusher = Pusher(
-            store: store, signals: signals, followers: followers, receipts: receipts, configuration: configuration,
-            loop: loop, metrics: metrics, logger: logger, deliver: deliver)
+            store: store, signals: signals, followers: followers, pages: pages, receipts: receipts,
+            configuration: configuration, loop: loop, metrics: metrics, logger: logger, deliver: deliver)
         appender = Appender(
             store: store, pushes: pusher, configuration: configuration, metrics: metrics, logger: logger, now: now)
         acknowledger = Acknowledger(
@@ -50,6 +56,7 @@ package final class RelayCore: RelayService {
             group.addTask { await self.appender.run() }
             group.addTask { await self.acknowledger.run() }
             group.addTask { await self.pusher.run() }
+            if let pages = self.pages { group.addTask { await pages.run() } }
         }
     }
 

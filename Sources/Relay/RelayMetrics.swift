@@ -31,6 +31,10 @@ package struct RelayMetrics: Sendable {
     /// Pages of syncs, and the events in them.
     let syncPages: Counter
     let syncEvents: Counter
+    /// Newest pages of history found in Redis, not found there, and asked for while Redis is away.
+    let cachedPages: Counter
+    let uncachedPages: Counter
+    let bypassedPages: Counter
 
     package init(factory: any MetricsFactory = NOOPMetricsHandler.instance) {
         func counter(_ name: String) -> Counter { Counter(label: "roost_relay_\(name)_total", factory: factory) }
@@ -49,5 +53,8 @@ package struct RelayMetrics: Sendable {
         connections = Gauge(label: "roost_relay_connections", factory: factory)
         syncPages = counter("sync_pages")
         syncEvents = counter("sync_events")
+        cachedPages = counter("page_cache_hits")
+        uncachedPages = counter("page_cache_misses")
+        bypassedPages = counter("page_cache_bypassed")
     }
 }

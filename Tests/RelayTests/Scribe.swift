@@ -8,30 +8,35 @@ struct Scribe {
 
     init(_ bench: Bench) { database = bench.database }
 
-    /// The next event of a conversation; its seq.
+    /// The next event of a conversation, and what it amends, in one transaction; its seq.
     @discardableResult
     func append(
         _ conversation: UInt64, _ kind: LogEventKind, by sender: UInt64, target: UInt64? = nil, emoji: String? = nil,
-        removed: Bool = false, clientID: String? = nil, body: [UInt8]? = nil
+        removed: Bool = false, clientID: String? = nil, body: [UInt8]? = nil, amending: [PostgresPool.Step] = []
     ) async throws -> UInt64 {
-        let row = try await database.query(
-            """
-            WITH moved AS (
-                UPDATE relay.conversations SET head = head + 1, active_at = clock_timestamp(),
-                    ordinal = ordinal + CASE WHEN $2::smallint = 1 THEN 1 ELSE 0 END
-                WHERE id = $1 RETURNING id, head, ordinal, active_at
-            )
-            INSERT INTO relay.events
-                (conversation, seq, ordinal, sender, sent_at, kind, target, emoji, removed, client_id, body)
-            SELECT id, head, ordinal, $3::bigint, active_at, $2, $4::bigint, $5::text, $6::boolean, $7::text, $8::bytea
-            FROM moved RETURNING seq
-            """,
+        let row = try await database.pipeline(
             [
-                .int8(Int64(conversation)), .int2(Int16(kind.rawValue)), .int8(Int64(sender)),
-                .optional(target.map { Int64($0) }), .optional(emoji), .bool(removed), .optional(clientID),
-                .optional(body),
-            ]
-        ).rows.first
+                (
+                    """
+                    WITH moved AS (
+                        UPDATE relay.conversations SET head = head + 1, active_at = clock_timestamp(),
+                            ordinal = ordinal + CASE WHEN $2::smallint = 1 THEN 1 ELSE 0 END
+                        WHERE id = $1 RETURNING id, head, ordinal, active_at
+                    )
+                    INSERT INTO relay.events
+                        (conversation, seq, ordinal, sender, sent_at, kind, target, emoji, removed, client_id, body)
+                    SELECT id, head, ordinal, $3::bigint, active_at, $2, $4::bigint, $5::text, $6::boolean, $7::text,
+                        $8::bytea
+                    FROM moved RETURNING seq
+                    """,
+                    [
+                        .int8(Int64(conversation)), .int2(Int16(kind.rawValue)), .int8(Int64(sender)),
+                        .optional(target.map { Int64($0) }), .optional(emoji), .bool(removed), .optional(clientID),
+                        .optional(body),
+                    ]
+                )
+            ] + amending
+        )[0].rows.first
         guard let row else { throw NotInTime() }
         return UInt64(try row.int8(0))
     }
@@ -41,43 +46,55 @@ struct Scribe {
         var body = LogBody()
         body.text = text
         let bytes: [UInt8] = try body.serializedBytes()
-        let edit = try await append(conversation, .edit, by: sender, target: seq, clientID: "edit", body: bytes)
-        try await run(
-            "UPDATE relay.events SET body = $3, edited_at = clock_timestamp() WHERE conversation = $1 AND seq = $2",
-            conversation, seq, .bytes(bytes))
-        return edit
+        return try await append(
+            conversation, .edit, by: sender, target: seq, clientID: "edit", body: bytes,
+            amending: [
+                (
+                    """
+                    UPDATE relay.events SET body = $3, edited_at = clock_timestamp()
+                    WHERE conversation = $1 AND seq = $2
+                    """, [.int8(Int64(conversation)), .int8(Int64(seq)), .bytes(bytes)]
+                )
+            ])
     }
 
     @discardableResult
     func delete(_ conversation: UInt64, _ seq: UInt64, by sender: UInt64) async throws -> UInt64 {
-        let deletion = try await append(conversation, .delete, by: sender, target: seq)
-        try await run(
-            """
-            UPDATE relay.events SET body = NULL, deleted_at = clock_timestamp()
-            WHERE conversation = $1 AND (seq = $2 OR target = $2 AND kind = 2)
-            """, conversation, seq)
-        try await run("DELETE FROM relay.reactions WHERE conversation = $1 AND target = $2", conversation, seq)
-        try await run("DELETE FROM relay.mentions WHERE conversation = $1 AND seq = $2", conversation, seq)
-        return deletion
+        let message: [PostgresValue] = [.int8(Int64(conversation)), .int8(Int64(seq))]
+        return try await append(
+            conversation, .delete, by: sender, target: seq,
+            amending: [
+                (
+                    """
+                    UPDATE relay.events SET body = NULL, deleted_at = clock_timestamp()
+                    WHERE conversation = $1 AND (seq = $2 OR target = $2 AND kind = 2)
+                    """, message
+                ),
+                ("DELETE FROM relay.reactions WHERE conversation = $1 AND target = $2", message),
+                ("DELETE FROM relay.mentions WHERE conversation = $1 AND seq = $2", message),
+            ])
     }
 
     @discardableResult
     func react(
         _ conversation: UInt64, _ seq: UInt64, by user: UInt64, _ emoji: String, removed: Bool = false
     ) async throws -> UInt64 {
-        let reaction = try await append(
-            conversation, .reaction, by: user, target: seq, emoji: emoji, removed: removed)
-        _ = try await database.query(
-            """
-            INSERT INTO relay.reactions (conversation, target, user_id, seq, removed, emoji)
-            VALUES ($1, $2, $3, $4, $5, $6)
-            ON CONFLICT (conversation, target, user_id, emoji) DO UPDATE SET seq = excluded.seq, removed = excluded.removed
-            """,
-            [
-                .int8(Int64(conversation)), .int8(Int64(seq)), .int8(Int64(user)), .int8(Int64(reaction)),
-                .bool(removed), .text(emoji),
+        try await append(
+            conversation, .reaction, by: user, target: seq, emoji: emoji, removed: removed,
+            amending: [
+                (
+                    """
+                    INSERT INTO relay.reactions (conversation, target, user_id, seq, removed, emoji)
+                    SELECT id, $2, $3, head, $4, $5 FROM relay.conversations WHERE id = $1
+                    ON CONFLICT (conversation, target, user_id, emoji)
+                        DO UPDATE SET seq = excluded.seq, removed = excluded.removed
+                    """,
+                    [
+                        .int8(Int64(conversation)), .int8(Int64(seq)), .int8(Int64(user)), .bool(removed),
+                        .text(emoji),
+                    ]
+                )
             ])
-        return reaction
     }
 
     func mention(_ conversation: UInt64, _ seq: UInt64, _ user: UInt64) async throws {

@@ -6,6 +6,7 @@ import Postgres
 import Protocol
 import RPC
 import RPCTransport
+import Redis
 import Relay
 import TestServers
 import Testing
@@ -23,19 +24,24 @@ struct Bench: Sendable {
 
     static func run(
         relays count: Int = 1, configuration: RelayConfiguration = .init(), ownServer: Bool = false,
-        _ body: (Bench) async throws -> Void
+        redis: String? = nil, metrics: RelayMetrics = .init(), _ body: (Bench) async throws -> Void
     ) async throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         try await withDatabase(ownServer: ownServer) { server, dsn in
             let pushed = Pushed()
             let database = PostgresPool(configuration: .init(dsn: dsn, connections: 2), logger: logger)
-            let relays = (0..<count).map { _ in
+            let clients = (0..<count).compactMap { _ in
+                redis.map { RedisClient(configuration: RedisConfiguration(address: $0), logger: logger) }
+            }
+            let relays = (0..<count).map { index in
                 RelayCore(
                     store: LogStore(dsn: dsn, readers: 2, logger: logger), configuration: configuration,
-                    loop: MultiThreadedEventLoopGroup.singleton.next(), logger: logger, now: milliseconds,
+                    loop: MultiThreadedEventLoopGroup.singleton.next(), metrics: metrics, logger: logger,
+                    now: milliseconds,
                     receipts: ReceiptPolicy { users in
                         Dictionary(uniqueKeysWithValues: users.map { ($0, $0 != Bench.shy) })
                     },
+                    redis: clients.isEmpty ? nil : clients[index],
                     deliver: { node, request, loop, completion in
                         let succeeded = pushed.add(node, request)
                         loop.execute { completion(succeeded) }
@@ -43,6 +49,7 @@ struct Bench: Sendable {
             }
             try await withThrowingTaskGroup { group in
                 group.addTask { await database.run() }
+                for client in clients { group.addTask { await client.run() } }
                 for relay in relays { group.addTask { await relay.run() } }
                 defer { group.cancelAll() }
                 try await Migrations(directory: migrations).apply(schema: "relay", using: database)

@@ -87,12 +87,13 @@ package final class Pusher: Sendable {
     private let deliver: Deliver
     private let signals: UserSignals
     private let followers: CommitSignal
+    private let pages: PageCache?
     private let receipts: ReceiptPolicy
     private let metrics: RelayMetrics
     private let logger: Logger
 
     package init(
-        store: LogStore, signals: UserSignals, followers: CommitSignal, receipts: ReceiptPolicy,
+        store: LogStore, signals: UserSignals, followers: CommitSignal, pages: PageCache?, receipts: ReceiptPolicy,
         configuration: RelayConfiguration, loop: any EventLoop,
         metrics: RelayMetrics, logger: Logger, deliver: @escaping Deliver
     ) {
@@ -104,6 +105,7 @@ package final class Pusher: Sendable {
         self.store = store
         self.signals = signals
         self.followers = followers
+        self.pages = pages
         self.receipts = receipts
         self.loop = loop
         self.metrics = metrics
@@ -157,6 +159,7 @@ package final class Pusher: Sendable {
     package func committed(_ events: [CommittedEvent], again: [SyncPlan.Position]) {
         guard !events.isEmpty || !again.isEmpty else { return }
         followers.signal()
+        pages?.committed(events, again: again)
         if case .dropped = commit.yield(Committed(events: events, again: again)) {
             // Nobody can tell what is missing where: every node reads the log again.
             loseEverything()

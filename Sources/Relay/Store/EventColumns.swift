@@ -38,13 +38,16 @@ enum EventColumns {
             return try Body(serializedBytes: bytes)
         } catch {
             throw PostgresError(
-                .decoding, "the body \(place()) is not a \(Body.protoMessageName)", attempted: "decode a body", cause: error)
+                .decoding, "the body \(place()) is not a \(Body.protoMessageName)", attempted: "decode a body",
+                cause: error)
         }
     }
 }
 
 /// `ReadStatements.message`'s columns, which begin with those of the event, as a `RelayMessage`.
 enum MessageColumns {
+    static let count = EventColumns.count + 3
+
     /// - Parameter viewer: as of `EventColumns`.
     static func message(_ row: PostgresRow, for viewer: UInt64?) throws(PostgresError) -> RelayMessage {
         let first = EventColumns.count

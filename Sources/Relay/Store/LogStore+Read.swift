@@ -104,6 +104,25 @@ extension LogStore {
         }
     }
 
+    /// The newest messages of a conversation, whoever asks, and what the user may see of it: both of one snapshot.
+    package func newest(
+        conversation: UInt64, user: UInt64, limit: Int, changes: Bool
+    ) async throws(PostgresError) -> Sight<(LogWindow, CachedPage)> {
+        let rows = try await reads.query(
+            ReadStatements.newest,
+            [.int8(conversation.column), .int8(user.column), .int8(Int64(limit)), .bool(changes)]
+        ).rows
+        switch try Self.window(rows.first, at: MessageColumns.count) {
+        case .noConversation: return .noConversation
+        case .notMember: return .notMember
+        case .seen(let window):
+            var page = CachedPage(
+                conversation: conversation, head: window.head, activeAt: window.activeAt, messages: [])
+            for row in rows where !row.isNull(0) { page.messages.append(try MessageColumns.message(row, for: nil)) }
+            return .seen((window, page))
+        }
+    }
+
     /// Messages in the order asked for: those that the user may see and that were not deleted.
     package func lookup(user: UInt64, _ messages: [RelayCursor]) async throws(PostgresError) -> [RelayMessage] {
         let result = try await reads.query(
