@@ -181,7 +181,7 @@ let package = Package(
                 httpClient, logging,
                 protobuf,
             ]),  // a chat client: REST and WebSocket
-        library("TerminalChat", ["Client", "Protocol"]),  // `roost chat`
+        library("TerminalChat", ["Client", "Protocol", collections]),  // `roost chat`
         .executableTarget(
             name: "roost",
             dependencies: [

@@ -34,12 +34,9 @@ extension Account {
 
     // MARK: Conversations
 
-    /// Direct ones and groups, newest first.
-    package func conversations(most: Int = 1000) async throws -> [JSONValue] {
-        let direct = try await items("/message-service/v1/conversations?limit=100", most: most)
-        let groups = try await items("/group-message-service/v1/conversations?limit=100", most: most)
-        func time(_ conversation: JSONValue) -> String { conversation["last_event"]["sent_at"].string ?? "" }
-        return (direct + groups).sorted { time($0) > time($1) }
+    /// Direct ones, or groups, newest first.
+    package func conversations(groups: Bool, most: Int = 1000) async throws -> [JSONValue] {
+        try await items("/\(groups ? "group-" : "")message-service/v1/conversations?limit=100", most: most)
     }
 
     /// Messages in their present state: the newest, those before a seq (newest first), or those after one (oldest first).
@@ -61,7 +58,8 @@ extension Account {
         }
         let direct = try await json("GET", "/message-service/v1/search\(query)")["items"].array ?? []
         let groups = try await json("GET", "/group-message-service/v1/search\(query)")["items"].array ?? []
-        return Array((direct + groups).sorted { $0["sent_at"].string ?? "" > $1["sent_at"].string ?? "" }.prefix(limit))
+        func time(_ hit: JSONValue) -> String { hit["sent_at"].string ?? "" }
+        return Array((direct + groups).sorted { time($0) > time($1) }.prefix(limit))
     }
 
     package func receipts(_ message: String, in conversation: String) async throws -> JSONValue {

@@ -78,15 +78,20 @@ package final class LiveConnection: Sendable {
                 }
             } catch let failure as RESTFailure where failure.status == 401 {
                 return finish("signing in again was refused: \(failure.detail)")
+            } catch WebSocketFailure.refused(let status) {
+                reason = "there is no node to connect to (\(status))"
+            } catch let failure as RESTFailure {
+                reason = failure.detail
             } catch {
-                reason = "\(error)"
+                reason = "the server can't be reached (\(error))"
             }
-            let (wasWelcomed, asked) = state.withLockedValue { state in
+            let (wasWelcomed, isFirst, asked) = state.withLockedValue { state in
                 defer { (state.isWelcomed, state.socket, state.reconnectAfter) = (false, nil, nil) }
-                return (state.isWelcomed, state.reconnectAfter)
+                return (state.isWelcomed, !state.wasWelcomed, state.reconnectAfter)
             }
             failures = wasWelcomed ? 0 : failures + 1
-            if wasWelcomed || failures == 1 { feed.yield(.lost(reason)) }
+            // Once for each loss, however often it is tried.
+            if wasWelcomed || isFirst && failures == 1 { feed.yield(.lost(reason)) }
             let pause = asked ?? .milliseconds(Int.random(in: 100...200) << min(failures, 5))
             try? await Task.sleep(for: pause)
         }

@@ -11,6 +11,8 @@ struct ChatBook {
         var unread: Int
         var mentions: Int
         var isMuted: Bool
+        /// When something happened last, as the server wrote it.
+        var lastAt: String
         var isGroup: Bool { peer == nil }
 
         init(_ json: JSONValue) {
@@ -20,6 +22,7 @@ struct ChatBook {
             unread = json["unread"].int ?? 0
             mentions = json["mentions"].int ?? 0
             isMuted = json["muted"].bool ?? false
+            lastAt = json["last_event"]["sent_at"].string ?? ""
         }
     }
 
@@ -33,9 +36,21 @@ struct ChatBook {
         usernames[signedIn.account.user] = signedIn.account.username
     }
 
+    /// Asks for the list again. Of two services the one that does not answer takes nothing from the other.
     mutating func refresh() async throws {
-        let found = try await signedIn.withAccount { try await $0.conversations(most: 200) }
-        conversations = found.map(Conversation.init)
+        var found: [Conversation] = []
+        var failures: [any Error] = []
+        for groups in [false, true] {
+            do {
+                let items = try await signedIn.withAccount { try await $0.conversations(groups: groups, most: 200) }
+                found += items.map(Conversation.init)
+            } catch {
+                failures.append(error)
+                found += conversations.filter { $0.isGroup == groups }
+            }
+        }
+        if failures.count == 2 { throw failures[0] }
+        conversations = found.sorted { $0.lastAt > $1.lastAt }
         for conversation in conversations {
             if let peer = conversation.peer { usernames[peer] = conversation.title }
         }

@@ -69,10 +69,10 @@ extension ChatTerminal {
         switch target {
         case .conversation(let id):
             let body = ChatFrames.body(text, replyTo: seq.map { "\(id)-\($0)" }, mentions: mentions)
-            ask("not sent") { ChatFrames.send(ref: $0, conversation: id, clientID: $0, body: body) }
+            ask(Self.notSent) { ChatFrames.send(ref: $0, conversation: id, clientID: $0, body: body) }
         case .user(let user):
             let body = ChatFrames.body(text, mentions: mentions)
-            ask("not sent") { ChatFrames.send(ref: $0, to: user, clientID: $0, body: body) }
+            ask(Self.notSent) { ChatFrames.send(ref: $0, to: user, clientID: $0, body: body) }
         }
     }
 

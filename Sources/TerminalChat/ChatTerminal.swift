@@ -1,4 +1,5 @@
 package import Client
+import DequeModule
 import Foundation
 import Protocol
 
@@ -26,8 +27,11 @@ package final class ChatTerminal {
     private var screen: Screen
     private var editor = LineEditor()
     private var decoder = KeyDecoder()
-    /// Of a line that comes over a pipe, what is there so far.
+    /// What came over a pipe: a line that has no end yet, and lines that wait for what was asked before them, so that a
+    /// script need not wait.
     private var partialLine: [UInt8] = []
+    private var waitingLines: Deque<String> = []
+    private var isInputOver = false
 
     var book: ChatBook
     var target: Target?
@@ -102,16 +106,21 @@ package final class ChatTerminal {
         case .update(let update): await handle(update)
         case .bytes(let bytes): await typed(bytes)
         case .endOfInput:
-            if !partialLine.isEmpty { await submit(String(decoding: exchange(&partialLine, []), as: UTF8.self)) }
-            finish()
+            if !partialLine.isEmpty { waitingLines.append(String(decoding: partialLine, as: UTF8.self)) }
+            isInputOver = true
         case .stop: isOver = true
         case .tick:
             let now = ContinuousClock.now
             let before = typing.count
             typing = typing.filter { $0.value > now }
             if typing.count != before { updatePrompt() }
-            if let endBy, now > endBy { isOver = true }
+            if let endBy, now > endBy {
+                say("! not answered any more: \(live.pendingCount)")
+                isOver = true
+            }
         }
+        while hasSynced, endBy == nil, live.pendingCount == 0, let line = waitingLines.popFirst() { await submit(line) }
+        if isInputOver, waitingLines.isEmpty { finish() }
         // What was said before the end is stored before it ends.
         if endBy != nil, live.pendingCount == 0 { isOver = true }
     }
@@ -128,7 +137,7 @@ package final class ChatTerminal {
                 var line = String(decoding: partialLine[..<end], as: UTF8.self)
                 partialLine.removeFirst(end + 1)
                 if line.last == "\r" { line.removeLast() }
-                await submit(line)
+                waitingLines.append(line)
             }
             return
         }
@@ -168,6 +177,8 @@ package final class ChatTerminal {
             say("! \(Printable.line("\(error)"))")
         }
     }
+
+    static let notSent = "not sent"
 
     /// Sends a frame that is answered; `what`: what could not be done, where it is refused.
     func ask(_ what: String, _ frame: (_ ref: String) -> JSONValue) {
@@ -234,8 +245,10 @@ package final class ChatTerminal {
             if case .conversation(let id)? = target, newestShown > 0 { live.signal(ChatFrames.read(id, newestShown)) }
             updatePrompt()
         case "ack":
-            asked[frame["ref"].string ?? ""] = nil
-            if case .user? = target, let id = frame["conversation"].string { await opened(unlessKnown: id) }
+            let what = asked.removeValue(forKey: frame["ref"].string ?? "")
+            guard let id = frame["conversation"].string, what == Self.notSent else { return }
+            if case .user? = target { await opened(unlessKnown: id) }
+            if isOpen(id) { ownLast = max(ownLast ?? 0, frame["seq"].int ?? 0) }
         case "error":
             let what = asked.removeValue(forKey: frame["ref"].string ?? "")
             let message = Printable.line(frame["message"].string ?? frame["code"].string ?? "refused")
@@ -377,11 +390,4 @@ struct Refusal: Error {
     /// Trusted.
     var text: String
     init(_ text: String) { self.text = text }
-}
-
-/// Puts a new value in place and gives the old one.
-private func exchange<Value>(_ place: inout Value, _ new: Value) -> Value {
-    let old = place
-    place = new
-    return old
 }

@@ -3,6 +3,7 @@ import NIOCore
 import Protocol
 import SwiftProtobuf
 import Testing
+import WebSocketEdge
 
 @testable import ChatNode
 
@@ -152,7 +153,48 @@ private func wait(
         }
     }
 
-    @Test func mutesReachTheUsersOtherDevices() async throws {
+    @Test func aGroupOfAThousandIsWrittenToFromOneBuffer() async throws {
+        try await TestNode.with {
+            $0.limits = nil
+        } _: { node in
+            let sender = try await TestClient.connect(node, user: 1, device: 1)
+            let second = try await TestClient.connect(node, user: 1, device: 2)
+            var receivers: [TestClient] = []
+            for number in 10..<1008 {
+                receivers.append(try await TestClient.connect(node, user: number, device: number))
+            }
+            let all = [sender, second] + receivers
+            for client in all { client.hello() }
+            try await wait { all.allSatisfy(\.isSynced) }
+            for number in 1...20 { sender.say("message \(number)", ref: "\(number)") }
+            try await wait { all.allSatisfy { $0.events.count == 20 } }
+            for client in all { #expect(client.events.map(\.seq) == Array(1...20)) }
+            #expect([sender, second].allSatisfy { $0.events.map(\.clientID) == (1...20).map(String.init) })
+            #expect(receivers.allSatisfy { $0.events.allSatisfy(\.clientID.isEmpty) })
+            let metrics = await node.node.metrics().chat
+            #expect(metrics.pushed == 20_000 && metrics.gaps == 0)
+        }
+    }
+
+    @Test func anEventIsEncodedOnceForEachKindOfReceiver() {
+        let event = EncodedEvent(
+            .with {
+                $0.kind = .message
+                $0.clientID = "mine"
+            })
+        var encoder = FrameEncoder()
+        func place(_ buffer: ByteBuffer) -> UnsafeRawPointer? { buffer.withUnsafeReadableBytes { $0.baseAddress } }
+        var places: Set<UnsafeRawPointer?> = []
+        for _ in 0..<1000 {
+            for isOwn in [false, true] {
+                places.insert(place(event.frame(.json, isOwn: isOwn, &encoder)))
+                places.insert(place(event.frame(.protobuf, isOwn: isOwn, &encoder)))
+            }
+        }
+        #expect(places.count == 4)
+    }
+
+    @Test func whatTheUserDidElsewhereReachesTheirDevices() async throws {
         try await TestNode.with { node in
             let client = try await TestClient.connect(node, user: 1, device: 11)
             client.hello()
@@ -166,6 +208,12 @@ private func wait(
                 mute.handles = node.services.state.withLockedValue { Array($0.roster.keys) }
                 request.mutes.append(mute)
             }
+            var receipt = ChatReceipt()
+            receipt.conversation = 7
+            receipt.user = 1
+            receipt.read = 12
+            receipt.handles = node.services.state.withLockedValue { Array($0.roster.keys) }
+            request.receipts = [receipt]
             node.node.deliver(request)
             func mutes() -> [ClientMuted] {
                 client.frames.compactMap { if case .muted(let value) = $0.frame { value } else { nil } }
@@ -173,6 +221,10 @@ private func wait(
             try await wait { mutes().count == 2 }
             #expect(mutes()[0].conversation == "6" && mutes()[0].untilMs == 1_795_168_800_000)
             #expect(!mutes()[1].hasUntilMs)
+            #expect(
+                client.frames.contains {
+                    $0.receipt.conversation == "7" && $0.receipt.user == "1" && $0.receipt.read == 12
+                })
         }
     }
 
