@@ -24,6 +24,8 @@ final class FakeServices: Sendable {
         var losesPushes = false
         var typings: [RelayTypingRequest] = []
         var presences: [AsyncStream<LastSeenFollowPage>.Continuation] = []
+        /// Users who hide from everyone.
+        var hidden: Set<UInt64> = [99]
         var deliver: (@Sendable (ChatDeliverRequest) -> Void)?
         var incarnation: UInt64 = 0
         /// Calls to `messages`, and to `group-messages`.
@@ -204,11 +206,12 @@ extension FakeServices: RelayService, MessagesService, UsersService, SessionsSer
 
     func get(_ request: LastSeenGetRequest, context: RPCContext) async throws -> LastSeenGetResponse {
         var response = LastSeenGetResponse()
+        let hidden = state.withLockedValue(\.hidden)
         response.presences = request.users.map { user in
             var presence = LastSeenPresence()
             presence.user = user
-            presence.hidden = user == 99
-            presence.online = user == 1
+            presence.hidden = hidden.contains(user)
+            presence.online = !presence.hidden && user != 2
             return presence
         }
         return response

@@ -329,6 +329,14 @@ private func wait(
             for continuation in node.services.state.withLockedValue(\.presences) { continuation.yield(page) }
             try await wait { presences().contains { $0.user == "2" && $0.online } }
             #expect(!presences().contains { $0.user == "5" || $0.user == "99" && $0.online })
+
+            // Whose privacy has changed is asked for again, for each who watches.
+            node.services.state.withLockedValue { $0.hidden = [2] }
+            var changed = LastSeenFollowPage()
+            changed.privacy = [2, 99]
+            for continuation in node.services.state.withLockedValue(\.presences) { continuation.yield(changed) }
+            try await wait { presences().last { $0.user == "99" }?.hasOnline == true }
+            try await wait { presences().last { $0.user == "2" }?.hasOnline == false }
         }
     }
 

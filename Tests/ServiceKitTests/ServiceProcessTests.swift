@@ -6,6 +6,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import RPCTransport
+import Redis
 import ServiceLifecycle
 import TestServers
 import Testing
@@ -199,6 +200,31 @@ private struct ProbeRole: Role {
             try await body(client)
             group.cancelAll()
             try? await group.waitForAll()
+        }
+    }
+
+    @Test func readinessTellsOfServersThatAreAway() async throws {
+        try await RedisServer.withServer { redis in
+            var configuration = RoostConfiguration()
+            configuration.redis = redis.address
+            configuration.postgres = "host=127.0.0.1 port=1 connect_timeout=1"
+            let context = try ServiceContext(configuration: configuration, logger: logger)
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await context.run() }
+                defer { group.cancelAll() }
+                let client = try context.redis(isNeeded: false)
+                try await eventually("Redis") { client.isConnected }
+                #expect(await context.health.report().reasons.isEmpty)
+                await redis.kill()
+                try await eventually("the loss is seen") { !client.isConnected }
+                let optional = await context.health.report()
+                #expect(optional.reasons.isEmpty && optional.notes.contains("Redis: can't be reached"))
+                _ = try context.redis()
+                #expect(await context.health.report().reasons == ["Redis: can't be reached"])
+                _ = try context.postgres()
+                let both = await context.health.report().reasons
+                #expect(both.contains { $0.hasPrefix("PostgreSQL: ") } && both.count == 2, "\(both)")
+            }
         }
     }
 }
