@@ -20,6 +20,8 @@ package struct ConsumerStateMachine: Sendable {
         package var renewal: Duration = .seconds(3)
         /// How long one call waits for events at most.
         package var wait: Duration = .seconds(10)
+        /// How long small batches wait for more to come: under load that makes few large ones.
+        package var gathering: Duration = .milliseconds(50)
         /// Events in one batch at most.
         package var batch = 500
         package var firstPause: Duration = .milliseconds(100)
@@ -151,9 +153,11 @@ package struct ConsumerStateMachine: Sendable {
 
     package mutating func followFailed(now: Instant) { pause(now) }
 
-    package mutating func committed(_ batch: Batch) {
+    package mutating func committed(_ batch: Batch, now: Instant) {
         for shard in batch.shards where shards[shard] != nil { shards[shard] = Shard(position: batch.to) }
         failures = 0
+        // While it recovers from a failure batches are small because they must be.
+        if limit == settings.batch, batch.events.count < limit / 2 { pausedUntil = now + settings.gathering }
         limit = min(limit * 2, settings.batch)
     }
 

@@ -110,7 +110,7 @@ package struct LogConsumer: Sendable {
                 if !batch.events.isEmpty { try await handler.handle(batch.events, in: connection) }
             }
             if state.failures > 0 { logger.info("Follows the log again") }
-            state.committed(batch)
+            state.committed(batch, now: .now)
             metrics.events.increment(by: batch.events.count)
             metrics.batches.increment()
         } catch is ShardStore.Lost {

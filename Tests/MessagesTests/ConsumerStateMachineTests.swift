@@ -49,6 +49,7 @@ import Testing
     private var settings: ConsumerStateMachine.Settings {
         var settings = ConsumerStateMachine.Settings()
         settings.batch = 8
+        settings.gathering = .zero
         return settings
     }
 
@@ -96,7 +97,7 @@ import Testing
             state.followed(follow, events: [event(2, 1), event(4, 1), event(3, 1)], next: position(9)))
         #expect(batch.events.map(\.conversation) == [2, 3])
         #expect(batch.from == .beginning && batch.to == position(9) && batch.shards == [1])
-        state.committed(batch)
+        state.committed(batch, now: start)
         #expect(try self.follow(state.next(now: start)).after == position(9))
         #expect(state.followed(follow, events: [], next: .beginning) == nil)
     }
@@ -111,7 +112,7 @@ import Testing
         let batch = try #require(
             state.followed(step, events: [event(2, 6), event(2, 7), event(2, 8)], next: position(6)))
         #expect(batch.events.map(\.seq) == [6, 7] && batch.to == ahead)
-        state.committed(batch)
+        state.committed(batch, now: start)
         step = try follow(state.next(now: start))
         #expect(step.shards == [0, 1] && step.after == ahead && step.until == nil)
     }
@@ -136,6 +137,22 @@ import Testing
         #expect(state.next(now: start) == .pause(until: start + .seconds(10)))
         state.renewFailed(now: start)
         #expect(state.next(now: start + .seconds(10)) == .renew)
+    }
+
+    @Test func smallBatchesWaitForMore() throws {
+        var settings = settings
+        settings.gathering = .milliseconds(50)
+        var state = ConsumerStateMachine(settings: settings)
+        state.renewed([0: .beginning], count: 1, now: start)
+        var step = try follow(state.next(now: start))
+        let small = try #require(state.followed(step, events: [event(2, 1)], next: position(1)))
+        state.committed(small, now: start)
+        #expect(state.next(now: start) == .pause(until: start + .milliseconds(50)))
+        step = try follow(state.next(now: start + .milliseconds(50)))
+        let large = try #require(
+            state.followed(step, events: (2...9).map { event(2, $0) }, next: position(2, 2, 9)))
+        state.committed(large, now: start + .milliseconds(50))
+        #expect(try follow(state.next(now: start + .milliseconds(50))).after == position(2, 2, 9))
     }
 
     @Test func aLostShardIsLookedUpAgain() throws {
@@ -179,7 +196,7 @@ import Testing
                 } else {
                     done += batch.events.map(\.seq)
                     for shard in batch.shards { positions[shard] = Int(batch.to.transaction) }
-                    state.committed(batch)
+                    state.committed(batch, now: now)
                 }
             }
         }
