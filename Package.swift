@@ -283,7 +283,7 @@ let package = Package(
             "IntegrationTests",
             [
                 "Client", "LocalCluster", "Protocol", "ChatModel", "ZooKeeper", nioCore, nioPosix, nioConcurrency,
-                logging, httpClient,
+                logging, httpClient, protobuf,
             ]),
     ]
 )

@@ -7,9 +7,12 @@ import HummingbirdTesting
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import NIOPosix
 import Postgres
 import Protocol
 import RPC
+import RPCTransport
+import Relay
 import ServiceKit
 import TestServers
 import Testing
@@ -93,6 +96,45 @@ struct Bench: Sendable {
                     append: append, body)
             }
         }
+    }
+
+    /// The same on a real log.
+    static func runOnLog(
+        limit: Int = 100, _ body: @escaping @Sendable (Bench, RelayCore) async throws -> Void
+    ) async throws {
+        try await withDatabase { dsn in
+            let pool = PostgresPool(configuration: PostgresConfiguration(dsn: dsn), logger: quiet)
+            let core = RelayCore(
+                store: LogStore(dsn: dsn, readers: 2, logger: quiet),
+                loop: MultiThreadedEventLoopGroup.singleton.next(), logger: quiet, now: { UnixClock.now() },
+                receipts: ReceiptPolicy { users in Dictionary(uniqueKeysWithValues: users.map { ($0, true) }) },
+                deliver: { _, _, loop, completion in loop.execute { completion(true) } })
+            let append: ChangeOutbox.Append = { request, _ throws(RPCError) in
+                do {
+                    _ = try await core.changeGroup(request, context: call)
+                } catch {
+                    throw (error as? RPCError) ?? RPCError(.internalError, "\(error)")
+                }
+            }
+            try await withThrowingTaskGroup { tasks in
+                tasks.addTask { await pool.run() }
+                tasks.addTask { await core.run() }
+                defer { tasks.cancelAll() }
+                for schema in ["groups", "relay"] {
+                    try await Migrations(directory: ShareFolder.migrations(configured: nil)).apply(
+                        schema: schema, using: pool)
+                }
+                try await with(pool: pool, relay: RecordingRelay(), limit: limit, append: append) { bench in
+                    try await body(bench, core)
+                }
+            }
+        }
+    }
+
+    static var call: RPCContext {
+        RPCContext(
+            peer: RPCIdentity(role: "test", id: "test"), callID: 1, method: "test", deadline: nil, trace: nil,
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next())
     }
 
     /// An instance on a database that is there.
@@ -222,6 +264,7 @@ private struct Identify: RouterMiddleware {
         if let user = request.headers[.authorization].flatMap({ UInt64($0) }) {
             context.authentication = .user(
                 Identity(user: UserID(rawValue: user), device: DeviceID(rawValue: user * 10)))
+            context.maxUploadSize = RoostRequestContext.maxKnownUpload
         }
         return try await next(request, context)
     }

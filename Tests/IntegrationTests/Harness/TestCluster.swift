@@ -37,7 +37,7 @@ final class TestCluster: Sendable {
         options.dataDirectory = temporaryFolder()
         options.deletesData = true
         options.limits = false
-        options.environment = ["ROOST_SESSION_TIMEOUT_MS": "4000"]
+        options.environment = ["ROOST_SESSION_TIMEOUT_MS": "4000", "ROOST_SCRYPT_LOG_N": "4"]
         change(&options)
         return try await LocalCluster.withCluster(options) { local in
             try await body(TestCluster(local: local))
