@@ -221,7 +221,8 @@ class Person:
 
     def choose(self, action):
         """Presses what bears this text (or name) in what lies on top."""
-        find = """const found = [...document.querySelectorAll('.popover button, dialog[open] button, .details button')]
+        find = """const found = ['.popover button', 'dialog[open] button', '.details button']
+            .flatMap((selector) => [...document.querySelectorAll(selector)])
             .filter((button) => button.offsetParent && !button.disabled)
             .find((button) => button.textContent === arguments[0] || button.getAttribute('aria-label') === arguments[0]);
             found?.click(); return Boolean(found)"""

@@ -44,6 +44,14 @@ def test_edit_delete_react_reply(person):
     ada.one(".emoji-picker input").send_keys(Keys.ENTER)
     bob.wait(lambda: bob.all('.reaction[data-emoji="🚀"]'))
 
+    # By keyboard: from the list of messages to the newest, and its menu.
+    ada.one(".messages").send_keys(UP)
+    ada.wait(lambda: ada.script("return document.activeElement.className") == "act")
+    ada.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    ada.wait(lambda: ada.all(".menu"))
+    ada.driver.switch_to.active_element.send_keys(ESCAPE)
+    assert not ada.all(".menu") and ada.script("return document.activeElement.className") == "act"
+
     ada.one("#message").send_keys(UP)
     ada.see(".about strong", "Editing")
     ada.one("#message").send_keys(ESCAPE)

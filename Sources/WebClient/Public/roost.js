@@ -164,9 +164,9 @@ export class Roost extends EventTarget {
     return this.#requests.request({ type: 'react', conversation, message, emoji, remove });
   }
 
-  /** Says that the user has read a conversation up to `seq`. */
+  /** Says that the user has read a conversation up to `seq`. False without a connection: say it again after `synced`. */
   read(conversation, seq) {
-    this.#socket.send({ type: 'read', conversation, seq });
+    return this.#synced && this.#socket.send({ type: 'read', conversation, seq });
   }
 
   typing(conversation, active) {
@@ -290,7 +290,9 @@ export class Roost extends EventTarget {
   #event(event) {
     const held = this.#cursors.get(event.conversation);
     if (held !== undefined && event.seq <= held) return;
-    if (held !== undefined && event.seq !== held + 1) {
+    // Who comes back into a group starts at the join; what was said meanwhile is not for them.
+    const back = event.kind === 'member' && event.change === 'joined' && event.user === this.user?.id;
+    if (held !== undefined && event.seq !== held + 1 && !back) {
       // The contract rules a gap out. Ask the log again rather than show it.
       this.#socket.restart();
       return;

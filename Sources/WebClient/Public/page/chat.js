@@ -16,19 +16,26 @@ export function chat(roost) {
   chats.reload().catch(() => {});
   const root = element('div', { className: 'chat' });
   const open = (conversation, options) => {
+    // On a phone the conversation takes the list's place, and the phone's own way back leads to the list.
+    if (matchMedia('(max-width: 700px)').matches && !history.state?.reading) history.pushState({ reading: true }, '');
     root.classList.add('reading');
     details.close();
     pane.open(conversation, options);
     list.select(conversation.key);
   };
+  const leave = () => {
+    root.classList.remove('reading');
+    details.close();
+    list.select(null);
+    pane.close();
+  };
+  globalThis.addEventListener('popstate', () => {
+    if (root.isConnected && root.classList.contains('reading') && !history.state?.reading) leave();
+  });
   const openGroup = (group) => open(chats.withGroup(group));
   const details = detailsPanel(roost, chats, { open, shown: (shown) => root.classList.toggle('with-details', shown) });
   const pane = conversationPane(roost, chats, {
-    back: () => {
-      root.classList.remove('reading');
-      list.select(null);
-      pane.close();
-    },
+    back: () => (history.state?.reading ? history.back() : leave()),
     details: (conversation) => details.toggle(conversation),
   });
   const list = sidebar(roost, chats, {

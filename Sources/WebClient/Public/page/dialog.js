@@ -14,10 +14,17 @@ export function dialog(title, content, { className = '' } = {}) {
   const heading = element('h2', { id: 'dialog-title', textContent: title });
   const made = element(
     'dialog',
-    { className: `dialog ${className}`, aria: { labelledby: heading.id }, on: { close: () => made.remove() } },
+    { className: `dialog ${className}`, aria: { labelledby: heading.id }, on: { close: () => closed() } },
     element('header', {}, heading, button(icon('close'), { label: 'Close', className: 'icon', on: () => made.close() })),
     ...content,
   );
+  const closed = () => {
+    made.remove();
+    // Chromium gives the focus back, but a text that had it takes no letters until it gets the focus once more.
+    const focused = document.activeElement;
+    focused?.blur();
+    focused?.focus({ preventScroll: true });
+  };
   // A press on the backdrop, which counts as the dialog itself.
   made.addEventListener('pointerdown', (event) => event.target === made && made.close());
   document.body.append(made);

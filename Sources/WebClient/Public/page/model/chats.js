@@ -87,7 +87,7 @@ export class Chats extends EventTarget {
   /** Marks all that is there as read. */
   markRead(conversation) {
     if (!conversation.id || conversation.head <= conversation.read) return;
-    this.#roost.read(conversation.id, conversation.head);
+    if (!this.#roost.read(conversation.id, conversation.head)) return;
     this.#setRead(conversation, conversation.head);
     this.changed();
   }

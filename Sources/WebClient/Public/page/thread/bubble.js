@@ -61,13 +61,14 @@ function actionsButton(item, { act }) {
     className: 'act',
     on: ({ currentTarget }) => act(item, currentTarget),
     ariaHasPopup: 'menu',
+    tabIndex: -1,
   });
 }
 
 function quote({ author, text, id }, { jump }) {
   return element(
     'button',
-    { type: 'button', className: 'quote', on: { click: () => jump(id) }, aria: { label: `In answer to ${author}: ${text}. Show it` } },
+    { type: 'button', className: 'quote', tabIndex: -1, on: { click: () => jump(id) }, aria: { label: `In answer to ${author}: ${text}. Show it` } },
     element('strong', { textContent: author }),
     element('span', { textContent: short(text, 120) }),
   );
@@ -86,6 +87,7 @@ function reactions(item, { people, me, react }) {
           type: 'button',
           className: users.includes(me) ? 'reaction mine' : 'reaction',
           title: label,
+          tabIndex: -1,
           aria: { label, pressed: String(users.includes(me)) },
           data: { emoji },
           on: { click: () => react(item, emoji) },

@@ -5,6 +5,7 @@ import { icon } from '../icons.js';
 import { attempt, notice } from '../notice.js';
 import { messageActions } from './actions.js';
 import { composer as makeComposer } from './composer.js';
+import { Keys } from './keys.js';
 import { Rows } from './rows.js';
 import { title as makeTitle } from './title.js';
 import { View } from './view.js';
@@ -26,7 +27,8 @@ export function conversationPane(roost, chats, { back, details }) {
   const empty = element('p', { className: 'empty', textContent: 'Choose a conversation, or find a person to write to.' });
   const pane = element('main', { className: 'conversation' }, empty);
   const title = makeTitle(chats, { back, details: () => details(conversation) });
-  const list = element('ol', { className: 'messages', tabIndex: 0, aria: { label: 'Messages' } });
+  const list = element('ol', { className: 'messages', tabIndex: 0, aria: { label: 'Messages, arrow keys go from one to another' } });
+  const keys = new Keys(list);
   const announce = element('p', { className: 'off-screen', aria: { live: 'polite' } });
   const view = new View(list, {
     older: () => load(() => chats.history.older(conversation)),
@@ -86,7 +88,7 @@ export function conversationPane(roost, chats, { back, details }) {
   const render = oncePerFrame(() => {
     if (!conversation || !pane.isConnected) return;
     title.render(conversation);
-    view.update(() => reconcile(list, rows.make(conversation, newAfter)));
+    view.update(() => keys.keep(() => reconcile(list, rows.make(conversation, newAfter))));
     closed.hidden = !conversation.gone;
     composer.element.hidden = Boolean(conversation.gone);
     closed.textContent = GONE[conversation.gone] ?? '';

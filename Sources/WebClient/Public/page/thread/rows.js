@@ -70,6 +70,8 @@ export class Rows {
         last = item;
         continue;
       }
+      // Whoever makes a group is its first member: that goes without saying.
+      if (item.seq === 2 && item.change === 'joined' && item.user === item.sender) continue;
       const before = group ?? (item.seq <= 1 ? null : undefined);
       row(`s${item.seq}`, [item, before, people.version], () => this.#system(item, before));
       if (item.kind === 'group') group = item.group;
