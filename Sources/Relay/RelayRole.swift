@@ -33,7 +33,7 @@ package struct RelayRole: Role {
                 return Dictionary(
                     found.profiles.map { ($0.id, $0.readReceipts) }, uniquingKeysWith: { first, _ in first })
             },
-            redis: context.configuration.redis == nil ? nil : try context.redis(),
+            redis: context.configuration.redis == nil ? nil : try context.redis(isNeeded: false),
             deliver: { node, request, loop, completion in
                 guard let caller = chats.caller(to: node) else { return completion(false) }
                 ChatStub(caller).deliver(request, options: .init(timeout: .seconds(2)), on: loop) { result in
