@@ -40,7 +40,7 @@ import Testing
     @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func aSignalEndsAllOfIt(_ signal: Int32) async throws {
         try await Self.withFolder { folder in
             let outcome = try await Self.up(folder) { pid, file in
-                #expect(file.processes.count == 11)
+                #expect(file.processes.count == 13)
                 #expect(Set(file.processes.map(\.name)).isSuperset(of: ["chat-1", "relay", "postgres", "nginx"]))
                 #expect(file.processes.allSatisfy { isAlive($0.pid) })
                 kill(pid, signal)

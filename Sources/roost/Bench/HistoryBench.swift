@@ -91,7 +91,7 @@ struct HistoryBench: AsyncParsableCommand {
             var body = ClientBody()
             body.text = number == messages ? last : Vocabulary.text()
             connection.send(ref: "fill-\(number)", to: "", conversation: conversation, body: body)
-            while number - answers.withLockedValue(\.acknowledged) > 200 || number == messages {
+            while number - answers.withLockedValue(\.acknowledged) > 32 || number == messages {
                 let (acknowledged, error) = answers.withLockedValue { $0 }
                 if let error { throw BenchFailure("a message was refused: \(error)") }
                 if acknowledged == messages { break }

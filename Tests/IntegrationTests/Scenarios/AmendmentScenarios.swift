@@ -130,8 +130,10 @@ extension ClusterSuite {
             #expect(removal["emoji"] == "🎂" && removal["message"].string == message)
             #expect(try await ada.call("DELETE", "\(path)/reactions/%F0%9F%8E%82").status == 204)
             #expect(try await conversation.message(message, for: bob)["reactions"].array?.count == 1)
-            let none = try await receiver.react(message, in: conversation, "🎂", remove: true)
-            #expect(none["code"] == "not_found")
+            let again = try await receiver.react(message, in: conversation, "🎂", remove: true)
+            #expect(again["duplicate"] == true && again["id"] == back["id"])
+            let never = try await receiver.react(message, in: conversation, "👀", remove: true)
+            #expect(never["code"] == "not_found")
             for bad in ["", "no", "👍👍"] {
                 #expect(try await receiver.react(message, in: conversation, bad)["code"] == "invalid", "\(bad)")
             }
