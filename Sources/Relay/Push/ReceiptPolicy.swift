@@ -1,7 +1,7 @@
 import NIOConcurrencyHelpers
 
-/// Whether users let others see what they have read. Asked of `users`, remembered for a few seconds; while that can't be asked, what
-/// was known holds, and who is not known shows nothing.
+/// Whether users let others see what they have got and read. Asked of `users`, remembered for a few seconds; while that can't
+/// be asked, what was known holds, and who is not known shows nothing.
 package final class ReceiptPolicy: Sendable {
     /// Those of the users asked for that exist, and whether each shows what they read.
     package typealias Lookup = @Sendable ([UInt64]) async throws -> [UInt64: Bool]
