@@ -9,6 +9,14 @@ package enum ReadStatements {
         CROSS JOIN LATERAL (SELECT * FROM relay.conversations WHERE id = m.conversation OFFSET 0) c
         """
 
+    /// Joins what the device $2 has acknowledged of it to a member `m` as `k`: one row of the index for each, where the planner
+    /// might think that all of a device's are few.
+    private static let cursorOfMember = """
+        LEFT JOIN LATERAL (
+            SELECT seq FROM relay.cursors WHERE user_id = $1 AND device = $2 AND conversation = m.conversation OFFSET 0
+        ) k ON true
+        """
+
     // MARK: Catching up
 
     /// Where each of the user's conversations stands for a device: conversation, after, head, joined, floor. Those that the
@@ -19,7 +27,7 @@ package enum ReadStatements {
             m.joined_seq, c.floor
         FROM relay.members m
         \(conversationOfMember)
-        LEFT JOIN relay.cursors k ON k.user_id = m.user_id AND k.device = $2 AND k.conversation = m.conversation
+        \(cursorOfMember)
         WHERE m.user_id = $1
             AND (m.left_seq IS NULL OR m.left_seq > greatest(k.seq, m.joined_seq)
                 OR m.conversation = ANY ($3::bigint[]))
@@ -150,7 +158,7 @@ package enum ReadStatements {
 
     /// The same for those with something that the device has not acknowledged, also where the user has left.
     package static let pendingConversations = list(
-        with: "\(cursor) m.conversation",
+        with: cursorOfMember,
         filter: "least(c.head, coalesce(m.left_seq, c.head)) > greatest(k.seq, m.joined_seq) AND \(paged)",
         limit: "$4::bigint")
 
@@ -161,8 +169,6 @@ package enum ReadStatements {
         c.head > 0 AND ($3::smallint IS NULL OR c.kind = $3)
             AND ($5::timestamptz IS NULL OR (c.active_at, c.id) < ($5, $6::bigint))
         """
-
-    private static let cursor = "LEFT JOIN relay.cursors k ON k.user_id = $1 AND k.device = $2 AND k.conversation ="
 
     /// The page is found by as few columns as order it; what else an item shows is read for the page alone.
     private static func list(with cursors: String = "", filter: String, limit: String) -> Statement {
@@ -188,10 +194,13 @@ package enum ReadStatements {
             FROM page p
             JOIN relay.conversations c ON c.id = p.id
             JOIN relay.members m ON m.conversation = p.id AND m.user_id = $1
-            \(cursor) p.id
+            \(cursorOfMember)
             LEFT JOIN relay.events e
                 ON e.conversation = p.id AND e.seq = least(c.head, coalesce(m.left_seq, c.head))
-            LEFT JOIN relay.members o ON c.kind = 1 AND o.conversation = p.id AND o.user_id <> $1
+            LEFT JOIN LATERAL (
+                -- The other user of a direct conversation; a group's members are not read.
+                SELECT * FROM relay.members WHERE c.kind = 1 AND conversation = p.id AND user_id <> $1 OFFSET 0
+            ) o ON true
             ORDER BY p.active_at DESC, p.id DESC
             """)
     }
