@@ -10,7 +10,7 @@ import Testing
             options.limits = true
             options.roles = RoleEntry.standard(chatNodes: 1)
             options.environment["ROOST_SCRYPT_LOG_N"] = "4"
-            options.environment["ROOST_LIMIT_DEVICE_RATE"] = "5"
+            options.environment["ROOST_LIMIT_DEVICE_RATE"] = "2"
             options.environment["ROOST_LIMIT_DEVICE_BURST"] = "20"
             options.environment["ROOST_LIMIT_LOGIN_FAILURE_BURST"] = "3"
         } body: {
@@ -36,8 +36,10 @@ import Testing
             }
             expectRefusal(try #require(refused, "60 calls at once were let through"))
             #expect(try await bob.call("GET", "/user-service/v1/users/me").status == 200)
-            // The limit holds across services, and passes.
-            expectRefusal(try await ada.call("GET", "/message-service/v1/conversations"))
+            // The limit holds across services (ten at once would fit into a bucket of its own), and passes.
+            var elsewhere: [RESTResponse] = []
+            for _ in 0..<10 { elsewhere.append(try await ada.call("GET", "/message-service/v1/conversations")) }
+            expectRefusal(try #require(elsewhere.first { $0.status != 200 }, "another service counts anew"))
             try await eventually(within: .seconds(10)) {
                 let status = try await ada.call("GET", "/user-service/v1/users/me").status
                 if status != 200 { throw NotYet("\(status)") }
@@ -55,7 +57,7 @@ import Testing
             #expect(codes.prefix(3) == [401, 401, 401] && codes.last == 429)
 
             // WebSocket: more than a connection may send; the other's messages go through at once.
-            let flooder = try await ChatConnection.connect(ada)
+            let flooder = try await eventually { try await ChatConnection.connect(ada) }
             let other = try await ChatConnection.connect(bob)
             for number in 0..<1500 {
                 flooder.send([

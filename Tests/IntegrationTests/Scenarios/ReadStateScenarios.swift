@@ -28,6 +28,7 @@ extension ClusterSuite {
             }
             // Read up to the second on one device: the other knows at once.
             let second = try #require(third["seq"].int) - 1
+            _ = try await laptop.event(in: conversation) { $0["id"] == third["id"] }
             laptop.send(["type": "read", "conversation": .string(conversation.id), "seq": .integer(Int64(second))])
             try await mobile.wait("own read") { frames, _ in
                 frames.contains {
@@ -80,6 +81,7 @@ extension ClusterSuite {
             let receipts = { try await ada.json("GET", "\(conversation.path(of: message))/receipts") }
             #expect(try await receipts()["read"].array?.isEmpty == true)
             let receiver = try await ChatConnection.connect(bob, node: "chat-2")
+            _ = try await receiver.event(in: conversation) { $0["id"] == ack["id"] }
             receiver.received([conversation.id: seq])
             try await sender.wait("delivered") { frames, _ in
                 frames.contains {
@@ -117,7 +119,8 @@ extension ClusterSuite {
             )
             let ack = try await sender.message(conversation: conversation.id, "do you read this?")
             let (message, seq) = (try #require(ack["id"].string), try #require(ack["seq"].int))
-            try await receiver.waitForEvents(1, in: conversation.id)
+            // What a connection has not been given, it can't have read.
+            _ = try await receiver.event(in: conversation) { $0["id"] == ack["id"] }
             receiver.received([conversation.id: seq])
             receiver.send(["type": "read", "conversation": .string(conversation.id), "seq": .integer(Int64(seq))])
             // One's own devices always know.
