@@ -59,7 +59,8 @@ struct HistoryBench: AsyncParsableCommand {
                 "\(name.padding(toLength: 18, withPad: " ", startingAt: 0)) \(histogram.totalCount) calls, "
                     + "p50 \(milliseconds(50)) ms, p99 \(milliseconds(99)) ms, max \(milliseconds(100)) ms")
         }
-        print("meanwhile          \(load)/s asked, \(background.acknowledged) acknowledged, \(background.errors) errors")
+        let (acknowledged, errors) = (background.acknowledged, background.errors)
+        print("meanwhile          \(load)/s asked, \(acknowledged) acknowledged, \(errors) errors")
         background.close()
         try await loops.shutdownGracefully()
     }
