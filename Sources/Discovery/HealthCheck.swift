@@ -9,7 +9,7 @@ import NIOHTTP1
 /// Anyone may ask, so the instances are asked at most once in `interval`, however many do.
 final class HealthCheck: Sendable {
     /// What a client needs, in the order in which it does.
-    static let roles = ["users", "chat", "messages", "relay"]
+    static let roles = ["users", "chat", "messages", "group-messages", "relay"]
 
     private struct State {
         var complaints: [String] = []

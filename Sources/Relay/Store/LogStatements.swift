@@ -174,13 +174,14 @@ package enum LogStatements {
         UPDATE relay.members SET muted_until = $3::timestamptz WHERE conversation = $1 AND user_id = $2
         """
 
-    /// Gives the device $2 of the user $1 a cursor $3 events before the end of every longer conversation.
+    /// Gives the device $2 of the user $1 a cursor $3 events before the end of every longer conversation, and at the end of
+    /// those that the user has left.
     package static let addDevice: Statement = """
         INSERT INTO relay.cursors (user_id, device, conversation, seq)
-        SELECT m.user_id, $2::bigint, m.conversation, least(c.head, coalesce(m.left_seq, c.head)) - $3::bigint
+        SELECT m.user_id, $2::bigint, m.conversation, coalesce(m.left_seq, c.head - $3::bigint)
         FROM relay.members m
         JOIN relay.conversations c ON c.id = m.conversation
-        WHERE m.user_id = $1 AND least(c.head, coalesce(m.left_seq, c.head)) - $3 > m.joined_seq
+        WHERE m.user_id = $1 AND (m.left_seq IS NOT NULL OR c.head - $3 > m.joined_seq)
         ON CONFLICT DO NOTHING
         """
 }
