@@ -8,6 +8,8 @@ package enum Limits {
     package static let clientIDBytes = 64
     /// UTF-8 bytes of a reaction's emoji: the longest of Unicode 16 has 35.
     package static let emojiBytes = 64
+    /// Different emojis that one user can have put to one message, those taken back included.
+    package static let reactionsPerUser = 20
     package static let attachments = 16
     package static let mentions = 100
     /// Users that one connection may watch, and ids in one presence query.

@@ -31,15 +31,18 @@ package enum MessageRules {
         guard emoji.utf8.count <= Limits.emojiBytes else {
             throw Violation("emoji", "longer than \(Limits.emojiBytes) bytes", isTooLong: true)
         }
-        guard emoji.count == 1, emoji.unicodeScalars.contains(where: isPicture) else {
-            throw Violation("emoji", "must be one emoji")
-        }
+        let scalars = emoji.unicodeScalars
+        guard emoji.count == 1, let first = scalars.first, first.properties.isEmoji,
+            !first.isASCII || scalars.contains("\u{20E3}"), scalars.dropFirst().allSatisfy(isPartOfEmoji)
+        else { throw Violation("emoji", "must be one emoji") }
     }
 
-    /// A code point that is a picture by itself, or that asks for one: digits are emoji only with U+FE0F or U+20E3.
-    private static func isPicture(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.properties.isEmojiPresentation || scalar.value == 0xFE0F || scalar.value == 0x20E3
-            || (scalar.properties.isEmoji && scalar.value > 0xFF)
+    /// What may follow the first code point: more pictures with their joiner, skin tones, the key's frame, a flag's tags.
+    private static func isPartOfEmoji(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x200D, 0x20E3, 0xFE0F, 0xE0020...0xE007F: true
+        default: scalar.properties.isEmoji && !scalar.isASCII
+        }
     }
 
     /// What a message says.

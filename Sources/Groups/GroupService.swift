@@ -49,7 +49,8 @@ package struct GroupService: Sendable {
             } catch let error as PostgresError where error.sqlState == .uniqueViolation {
                 continue
             }
-            try await outbox.settle(group.id, through: group.changes)
+            // The group exists, whether or not the log has it yet: a refusal would have its maker make another.
+            try? await outbox.settle(group.id, through: group.changes)
             return group
         }
         throw Problem(code: .internal, detail: "No id could be found.")
@@ -88,12 +89,18 @@ package struct GroupService: Sendable {
         of user: UserID, in id: ConversationID, to role: GroupRole, by actor: UserID
     ) async throws -> Bool {
         let present = try await situation(id, actor, target: user)
-        if present.targetRole == nil {
+        let isAdding = present.targetRole == nil
+        if isAdding {
             // Who may not add anyone learns nothing of users.
             _ = try present.setRole(role)
             try await people.check([user], addedBy: actor) { _ in nil }
         }
-        let outcome = try await change(id, by: actor, to: user) { try $0.setRole(role) }
+        let outcome = try await change(id, by: actor, to: user) { situation in
+            guard isAdding || situation.targetRole != nil else {
+                throw Problem.conflict("The member has left the group just now.")
+            }
+            return try situation.setRole(role)
+        }
         return outcome.effects.contains(.added(user, role))
     }
 

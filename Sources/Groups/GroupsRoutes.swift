@@ -8,9 +8,11 @@ package struct GroupsRoutes: Sendable {
     private let service: GroupService
     /// The gateway, as clients reach it.
     private let publicURL: String
+    private let limiter: RequestLimiter
 
-    package init(service: GroupService, publicURL: String) {
+    package init(service: GroupService, publicURL: String, limiter: RequestLimiter) {
         self.service = service
+        self.limiter = limiter
         self.publicURL = publicURL
     }
 
@@ -44,6 +46,7 @@ package struct GroupsRoutes: Sendable {
         let user = try context.requireUser().user
         let new = try NewGroup(
             try await request.decodeJSON(RequestFields.self, context), creator: user, limit: service.limit)
+        try await limiter.check([.init(.group, "\(user)")], "Too many groups: wait before the next.")
         let group = try await service.create(new, by: user)
         return try .json(GroupJSON(group, role: .owner), status: .created)
     }
@@ -156,7 +159,8 @@ package struct GroupsRoutes: Sendable {
     @Sendable private func makeInvite(_ request: Request, _ context: RoostRequestContext) async throws -> Response {
         let user = try context.requireUser().user
         let group = try context.group
-        let new = try NewInvite(try await request.decodeJSON(RequestFields.self, context))
+        let fields = try await request.decodeJSONIfPresent(RequestFields.self, context)
+        let new = try NewInvite(fields ?? RequestFields())
         let invite = try await service.invite(to: group, new, by: user)
         return try .json(InviteJSON(invite, url: url(invite.code)), status: .created)
     }

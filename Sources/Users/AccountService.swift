@@ -84,11 +84,18 @@ package struct AccountService: Sendable {
     package func logIn(_ login: Login, address: String) async throws -> SignedIn {
         let attempts = [Self.failures(of: login.login, from: address), .init(.loginName, login.login)]
         try await limit([.init(.login, address: address)] + attempts)
-        let found = try await store.find(login: login.login)
-        // As long for a name that nobody has.
-        guard try await hasher.verify(login.password, against: found?.password), let found else {
-            throw Self.wrong
+        let found: (account: Account, password: String)?
+        let isRight: Bool
+        do {
+            found = try await store.find(login: login.login)
+            // As long for a name that nobody has.
+            isRight = try await hasher.verify(login.password, against: found?.password)
+        } catch {
+            // Our own fault counts against nobody.
+            await limiter.giveBack(attempts)
+            throw error
         }
+        guard isRight, let found else { throw Self.wrong }
         // Only failures count against the name.
         await limiter.giveBack(attempts)
         if hasher.isWeak(found.password), let stronger = try? await hasher.hash(login.password) {

@@ -45,6 +45,7 @@ def link(url, text=None):
         ("(see https://x.org/a_(b)).", f'<p>(see {link("https://x.org/a_(b)")}).</p>'),
         ("**https://x.org/**", f'<p><strong>{link("https://x.org/")}</strong></p>'),
         (r"\*not\* \_this\_", "<p>*not* _this_</p>"),
+        (r"use \`` here and \```js", "<p>use `` here and ```js</p>"),
     ],
 )
 def test_what_it_makes(page, text, html):

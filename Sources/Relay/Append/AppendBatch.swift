@@ -41,6 +41,8 @@ package struct AppendOutcome: Sendable, Equatable {
         case tooLate = 8
         /// The reaction taken back was never there.
         case noReaction = 9
+        /// The sender has put as many different reactions to the message as anyone may.
+        case tooMany = 10
     }
     package var verdict: Verdict
     package var conversation: UInt64
@@ -129,6 +131,9 @@ package struct AppendBatch {
             return .failure(RPCError(.forbidden, "Only its author or an admin of the group may delete a message."))
         case .notAllowed: return .failure(RPCError(.forbidden, "Only its author may edit a message."))
         case .tooLate: return .failure(RPCError(.forbidden, "The message is too old to be edited."))
+        case .tooMany:
+            return .failure(
+                RPCError(.conflict, "You can react with \(Limits.reactionsPerUser) different emojis to one message."))
         case .noReaction: return .failure(RPCError(.notFound, "There is no such reaction of yours."))
         }
     }
@@ -148,7 +153,7 @@ package struct AppendBatch {
                 if event.kind == .delete { deleted.insert(event.amended) }
                 stored.append(CommittedEvent(event: event, membership: outcome.membership))
             case .duplicate: known.append(outcome)
-            case .notFound, .forbidden, .refused, .noMessage, .deleted, .notAllowed, .tooLate, .noReaction: break
+            case .notFound, .forbidden, .refused, .noMessage, .deleted, .notAllowed, .tooLate, .noReaction, .tooMany: break
             }
         }
         // What the same commit deleted is told to nobody.

@@ -1,4 +1,5 @@
 import CoreMetrics
+import DequeModule
 package import Logging
 package import NIOCore
 import Postgres
@@ -95,12 +96,22 @@ package final class Appender: Sendable {
         }
     }
 
+    /// What arrives while a change is made is appended before the next one, however many changes wait.
     private func commit(_ items: [Item]) async {
+        var changes: Deque<(GroupChange, ChangeReply)> = []
+        await append(items, leaving: &changes)
+        while let (change, reply) = changes.popFirst() {
+            reply(await commit(change))
+            if !changes.isEmpty { await append(batcher.next(), leaving: &changes) }
+        }
+        metrics.queueDepth.record(batcher.depth)
+    }
+
+    private func append(_ items: [Item], leaving changes: inout Deque<(GroupChange, ChangeReply)>) async {
         // Who no longer waits doesn't get a message stored behind their back, and costs nothing.
         let time = NIODeadline.now()
         var requests: [RelayAppendRequest] = []
         var replies: [Reply] = []
-        var changes: [(GroupChange, ChangeReply)] = []
         requests.reserveCapacity(items.count)
         replies.reserveCapacity(items.count)
         for item in items {
@@ -116,8 +127,6 @@ package final class Appender: Sendable {
             }
         }
         if !requests.isEmpty { await commit(AppendBatch(requests), replies) }
-        for (change, reply) in changes { reply(await commit(change)) }
-        metrics.queueDepth.record(batcher.depth)
     }
 
     private func commit(_ batch: AppendBatch, _ replies: [Reply]) async {
@@ -150,7 +159,7 @@ package final class Appender: Sendable {
                 try await store.change(change, now: now, timeout: changeTimeout)
             }
         } catch {
-            return .failure(failed(error, count: change.users.count))
+            return .failure(failed(error, count: change.users.count, isMadeAgain: true))
         }
         guard outcome.verdict == .stored || outcome.verdict == .duplicate else { return .failure(.noConversation) }
         var again: [SyncPlan.Position] = []
@@ -166,11 +175,12 @@ package final class Appender: Sendable {
         return .success(response)
     }
 
-    private func failed(_ error: PostgresError, count: Int) -> RPCError {
+    /// - Parameter isMadeAgain: the caller repeats it until it is there; what is known then is pushed again.
+    private func failed(_ error: PostgresError, count: Int, isMadeAgain: Bool = false) -> RPCError {
         metrics.failedBatches.increment()
         logger.warning(
             "A batch could not be stored.", metadata: ["relay.batch": "\(count)", "error": "\(error)"])
-        if error.outcomeUnknown { pushes.undecided() }
+        if error.outcomeUnknown && !isMadeAgain { pushes.undecided() }
         return RPCError(error)
     }
 

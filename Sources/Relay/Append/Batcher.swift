@@ -25,6 +25,9 @@ package final class Batcher<Element: Sendable>: Sendable {
         }
     }
 
+    /// What waits for the next commit, for a commit that lets it go first.
+    package func next() -> [Element] { queue.withLockedValue { $0.next() } }
+
     /// Hands out batches, one at a time, until cancelled; then what still waits goes to `abandon`.
     package func run(_ commit: ([Element]) async -> Void, abandon: ([Element]) -> Void) async {
         for await _ in starts {

@@ -271,10 +271,11 @@ package final class Pusher: Sendable {
         var pieces: [Batch] = []
         var count = 0
         for batch in batches {
-            var rest = batch.events[...]
+            let events = Self.telling(batch.events)
+            var rest = events[...]
             while !rest.isEmpty {
                 var piece = batch
-                if batch.events.count > limit { piece.events = Array(rest.prefix(limit)) }
+                piece.events = Array(rest.prefix(limit))
                 rest = rest.dropFirst(limit)
                 count += piece.events.count
                 pieces.append(piece)
@@ -290,6 +291,22 @@ package final class Pusher: Sendable {
             if let members = members[batch.conversation] { signals.signal(members.members.lazy.map(\.user)) }
         }
     }
+
+    /// Of a change of many members, which everyone reads sooner in one go than gets pushed one by one: the last event, whose
+    /// gap has everyone read, and those by which somebody leaves, who has nothing else to go by.
+    private static func telling(_ events: [Protocol.LogEvent]) -> [Protocol.LogEvent] {
+        guard events.count > many, let last = events.last, events.allSatisfy({ $0.kind == .member || $0.kind == .group })
+        else { return events }
+        let leaving = events.dropLast().filter {
+            switch $0.member.change {
+            case .left, .removed, .banned: true
+            case .joined, .role, .unspecified, .UNRECOGNIZED: false
+            }
+        }
+        return leaving + [last]
+    }
+
+    private static let many = 64
 
     private func pushAtOnce(_ batches: [Batch], to members: [UInt64: MembershipCache.Members]) {
         let tasks: [Work] = state.withLockedValue { state in

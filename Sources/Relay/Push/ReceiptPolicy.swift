@@ -13,6 +13,9 @@ package final class ReceiptPolicy: Sendable {
 
     private static let lifetime: Duration = .seconds(4)
     private static let limit = 100_000
+    /// What one call may ask for.
+    private static let askedAtOnce = 1000
+    private static let patience: Duration = .seconds(1)
 
     private let known = NIOLockedValueBox<[UInt64: Known]>([:])
     private let lookup: Lookup
@@ -25,11 +28,23 @@ package final class ReceiptPolicy: Sendable {
         let wanted = known.withLockedValue { known in
             users.filter { user in known[user].map { $0.until <= now } ?? true }
         }
-        if !wanted.isEmpty, let found = try? await lookup(Array(wanted)) {
+        var rest = Array(wanted)[...]
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(Self.askedAtOnce))
+            rest = rest.dropFirst(some.count)
+            let found = try? await lookup(some)
             known.withLockedValue { known in
                 if known.count > Self.limit { known.removeAll(keepingCapacity: true) }
-                for (user, shows) in found { known[user] = Known(shows: shows, until: now + Self.lifetime) }
+                if let found {
+                    for (user, shows) in found { known[user] = Known(shows: shows, until: now + Self.lifetime) }
+                } else {
+                    // Not asked again at once: who waits for this waits for all that it asks.
+                    for user in wanted {
+                        known[user] = Known(shows: known[user]?.shows ?? false, until: now + Self.patience)
+                    }
+                }
             }
+            if found == nil { break }
         }
         return known.withLockedValue { known in users.filter { known[$0]?.shows ?? false } }
     }

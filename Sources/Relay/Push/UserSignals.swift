@@ -19,6 +19,9 @@ package final class UserSignals: Sendable {
         for waiter in waiters { waiter.yield() }
     }
 
+    /// How many wait for something new for a user.
+    package func waiting(for user: UInt64) -> Int { state.withLockedValue { $0.waiters[user]?.count ?? 0 } }
+
     /// Runs `body` with the signals for `user` from now on, and one every `period` in any case; several in a row may be one.
     package func withSignals<R: Sendable>(
         for user: UInt64, every period: Duration, _ body: (AsyncStream<Void>) async throws -> R

@@ -8,6 +8,8 @@ package import ServiceKit
 /// `/relay-service/v1`: the log for clients without a WebSocket.
 package struct RelayRoutes: Sendable {
     let core: RelayCore
+    /// Long polls of one user at once.
+    private static let waits = 20
 
     package init(core: RelayCore) { self.core = core }
 
@@ -41,6 +43,11 @@ package struct RelayRoutes: Sendable {
         let limit = try Page(request).limit
         let wait = try Self.wait(request)
         let deadline = ContinuousClock.now + .seconds(wait)
+        guard wait == 0 || core.signals.waiting(for: identity.user.rawValue) < Self.waits else {
+            throw Problem(
+                code: .rateLimited, detail: "\(Self.waits) calls of this user wait here already.",
+                retryAfter: .seconds(1))
+        }
         // Another relay may append for this user, and only its own pushes are signalled here: look again now and then.
         let found = try await core.signals.withSignals(for: identity.user.rawValue, every: .milliseconds(500)) {
             signals in

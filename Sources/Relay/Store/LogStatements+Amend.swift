@@ -1,3 +1,4 @@
+import ChatModel
 package import Postgres
 
 extension LogStatements {
@@ -7,7 +8,8 @@ extension LogStatements {
     /// In one round nothing is done twice to the same message, but for reactions of different users or with different emojis.
     /// Parameters: conversations, senders, client ids, kinds, bodies, targets, emojis, removed, greatest ages of what may be
     /// edited (milliseconds; 0: any), users mentioned (each an array's text), now. Answers as `append`.
-    package static let amend: Statement = """
+    package static let amend = Statement(
+        """
         WITH input AS (
             SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::smallint[], $5::bytea[], $6::bigint[],
                 $7::text[], $8::boolean[], $9::bigint[], $10::text[])
@@ -22,7 +24,9 @@ extension LogStatements {
             LEFT JOIN relay.members m
                 ON m.conversation = i.conversation AND m.user_id = i.sender AND m.left_seq IS NULL
             LEFT JOIN relay.events t
-                ON t.conversation = i.conversation AND t.seq = i.target AND t.kind = 1 AND t.seq > m.joined_seq
+                ON t.conversation = i.conversation AND t.seq = i.target AND t.kind = 1
+                    -- What one wrote before one left and came back one can still take back.
+                    AND (t.seq > m.joined_seq OR i.kind = 3 AND t.sender = i.sender)
             LEFT JOIN relay.reactions r
                 ON i.kind = 4 AND r.conversation = i.conversation AND r.target = i.target AND r.user_id = i.sender
                     AND r.emoji = i.emoji
@@ -36,7 +40,8 @@ extension LogStatements {
                     WHERE i.kind = 2 AND e.conversation = i.conversation AND e.target = i.target AND e.kind = 2
                         AND e.sender = i.sender AND CASE WHEN i.client_id IS NULL
                             THEN t.edited_at IS NOT NULL AND t.body = i.body
-                            ELSE e.client_id = i.client_id AND e.body = i.body END
+                            -- Refs may start again: one that said this, but not last, was another edit.
+                            ELSE e.client_id = i.client_id AND e.body = i.body AND t.body = i.body END
                     ORDER BY e.seq DESC LIMIT 1
                 )
                 UNION ALL (
@@ -63,6 +68,10 @@ extension LogStatements {
                 WHEN deleted_at IS NOT NULL THEN 6
                 WHEN kind = 2 AND within > 0 AND target_at < $11::timestamptz - within * interval '1 ms' THEN 8
                 WHEN kind = 4 AND removed AND taken_back IS NULL THEN 9
+                WHEN kind = 4 AND taken_back IS NULL AND (
+                    SELECT count(*) FROM relay.reactions o
+                    WHERE o.conversation = found.conversation AND o.target = found.target AND o.user_id = found.sender
+                ) >= \(Limits.reactionsPerUser) THEN 10
                 ELSE 0 END AS outcome
             FROM found
         ), placed AS (
@@ -139,5 +148,5 @@ extension LogStatements {
         FROM judged j
         LEFT JOIN relay.events e ON e.conversation = j.known_conversation AND e.seq = j.known_seq
         WHERE j.outcome > 0
-        """
+        """)
 }

@@ -223,12 +223,22 @@ package enum ReadStatements {
         WHERE m.user_id = $1 AND m.conversation = $2 AND least(c.head, coalesce(m.left_seq, c.head)) > m.joined_seq
         """
 
-    /// Those of $2 that the user $1 has a direct conversation with in which something was said.
+    /// Those of $2 who have said something to the user $1, among the first or the last hundred events of their conversation:
+    /// who only was written to is nobody's contact.
     package static let contacts: Statement = """
         SELECT i.peer
         FROM unnest($2::bigint[]) WITH ORDINALITY AS i (peer, position)
         JOIN relay.directs d ON d.low_user = least($1, i.peer) AND d.high_user = greatest($1, i.peer)
         JOIN relay.conversations c ON c.id = d.conversation AND c.head > 0
+        WHERE i.peer IN (
+                SELECT f.sender FROM (
+                    SELECT e.sender FROM relay.events e WHERE e.conversation = c.id ORDER BY e.seq LIMIT 100
+                ) f
+            ) OR i.peer IN (
+                SELECT l.sender FROM (
+                    SELECT e.sender FROM relay.events e WHERE e.conversation = c.id ORDER BY e.seq DESC LIMIT 100
+                ) l
+            )
         ORDER BY i.position
         """
 

@@ -68,7 +68,7 @@ package struct RoostConfiguration: Sendable {
     /// | `public_url` (`ROOST_PUBLIC_URL`) | http(s) URL | `http://localhost:8080` | the gateway, as clients reach it |
     /// | `direct` (`ROOST_DIRECT`) | boolean | false | clients open WebSockets straight to the chat nodes |
     /// | `limits` (`ROOST_LIMITS`) | on/off | on | rate limits |
-    /// | `limit_<name>_rate` (`ROOST_LIMIT_<NAME>_RATE`) | number, 0.001...1000000 | by name | how many a second; the names: `user`, `device`, `address`, `ticket`, `registration`, `login`, `login_failure`, `login_name` (`RequestLimits`) |
+    /// | `limit_<name>_rate` (`ROOST_LIMIT_<NAME>_RATE`) | number, 0.001...1000000 | by name | how many a second; the names: `user`, `device`, `address`, `ticket`, `group`, `registration`, `login`, `login_failure`, `login_name` (`RequestLimits`) |
     /// | `limit_<name>_burst` (`ROOST_LIMIT_<NAME>_BURST`) | number, 1...1000000 | by name | how many at once |
     /// | `limit_<name>_rate`, `limit_<name>_burst` (`ROOST_LIMIT_<NAME>_RATE`, `_BURST`) | 1...1000000000 | by name | the same for what comes over WebSockets, by chat node; the names: `connection_frames`, `connection_bytes`, `user_frames`, `user_bytes` (`SocketLimits`) |
     /// | `limit_connections` (`ROOST_LIMIT_CONNECTIONS`) | 1...1000000 | 50 | connections of one user to a chat node |

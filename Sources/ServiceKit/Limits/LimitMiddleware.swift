@@ -30,6 +30,7 @@ package struct LimitMiddleware: RouterMiddleware {
 
     /// `/<name>-service/…`: what the gateway lets in.
     private static func isPublic(_ path: String) -> Bool {
-        path.dropFirst().prefix { $0 != "/" }.hasSuffix("-service")
+        // As the router sees it, which doesn't mind several slashes.
+        path.split(separator: "/", maxSplits: 1).first?.hasSuffix("-service") ?? false
     }
 }

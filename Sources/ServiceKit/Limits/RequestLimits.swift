@@ -10,6 +10,8 @@ package struct RequestLimits: Sendable, Equatable {
         case address
         /// Tickets for one user.
         case ticket
+        /// Groups made by one user: each may have thousands of events and members.
+        case group
         /// Registrations from one address.
         case registration
         /// Logins from one address, whether good or not.
@@ -26,6 +28,7 @@ package struct RequestLimits: Sendable, Equatable {
             case .device: .init(rate: 50, burst: 200)
             case .address: .init(rate: 50, burst: 500)
             case .ticket: .init(rate: 2, burst: 60)
+            case .group: .init(rate: 0.2, burst: 30)
             case .registration: .init(rate: 1, burst: 100)
             case .login: .init(rate: 5, burst: 100)
             case .loginFailure: .init(rate: 0.1, burst: 10)

@@ -27,6 +27,9 @@ package struct RequestFields: Decodable, Sendable {
         init?(intValue: Int) { nil }
     }
 
+    /// An object without members.
+    package init() {}
+
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)
         guard container.allKeys.count <= Self.limit else {

@@ -184,6 +184,15 @@ extension Request {
         return try RoostJSON.decode(type, from: try await collect(upTo: context.maxUploadSize))
     }
 
+    /// The same, or nil where the request has no body and says so.
+    package func decodeJSONIfPresent<T: Decodable>(
+        _ type: T.Type, _ context: RoostRequestContext
+    ) async throws -> T? {
+        let isEmpty = headers[.contentType] == nil && headers[.transferEncoding] == nil
+            && (headers[.contentLength] ?? "0") == "0"
+        return isEmpty ? nil : try await decodeJSON(type, context)
+    }
+
     /// The whole body.
     ///
     /// - Throws: `too_large` as soon as it is known to be longer than `limit`, before it is buffered.

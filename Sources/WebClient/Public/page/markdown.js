@@ -56,7 +56,8 @@ export function usesMarkdown(text) {
 
 // Blocks. A node is {kind, text?, children?, …}.
 
-const FENCE = /^ {0,3}```[ \t]*([\w+#.-]{0,32})[ \t]*$/;
+/** Of a line without blanks at its end: with them, looking for the end would take quadratic time. */
+const FENCE = /^ {0,3}```[ \t]*([\w+#.-]{0,32})$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,8})([-*+]|\d{1,9}[.)]) +(?=\S)/;
 
@@ -70,7 +71,7 @@ function blocks(lines, quotes = 0, lists = 0) {
   for (let at = 0; at < lines.length; ) {
     const line = lines[at];
     const item = lists < LISTS ? ITEM.exec(line) : null;
-    if (FENCE.test(line)) {
+    if (FENCE.test(line.trimEnd())) {
       flush();
       const end = fenceEnd(lines, at);
       made.push({ kind: 'block', text: lines.slice(at + 1, end).join('\n') });
@@ -252,6 +253,7 @@ function tickRuns(text) {
     /** The first run of this length at or after `from`, or null. */
     closing(length, from) {
       const known = runs.get(length);
+      if (!known) return null; // an escape took part of the run
       while (known.next < known.places.length && known.places[known.next] < from) known.next += 1;
       return known.places[known.next] ?? null;
     },

@@ -9,6 +9,8 @@ import { bubble } from './bubble.js';
 
 /** Messages of one sender within this time belong together. */
 const RUN_MS = 5 * 60_000;
+/** Names looked up for one message. */
+const MENTIONS = 20;
 
 export class Rows {
   #chats;
@@ -146,7 +148,9 @@ export class Rows {
 
   #mentions({ body }) {
     const { people } = this.#context;
-    const mentioned = (body?.mentions ?? []).map((id) => people.get(id));
+    // Who is named is asked for by a call each: no more of them than the text can name.
+    const named = Math.min((body?.text ?? '').split('@').length - 1, MENTIONS);
+    const mentioned = (body?.mentions ?? []).slice(0, named).map((id) => people.get(id));
     return new Map(mentioned.filter(({ username }) => username).map((user) => [user.username.toLowerCase(), user.display_name || user.username]));
   }
 

@@ -299,14 +299,14 @@ package struct RelayStub: Sendable {
         caller.unary(RelayMethods.lookup, request, options, on: loop, completion: completion)
     }
 
-    /// Those of the peers that the user has a direct conversation with in which something was said.
+    /// Those of the peers who have said something to the user in their direct conversation.
     package func contacts(
         _ request: RelayContactsRequest, options: CallOptions = .init()
     ) async throws(RPCError) -> RelayContactsResponse {
         try await caller.unary(RelayMethods.contacts, request, options)
     }
 
-    /// Those of the peers that the user has a direct conversation with in which something was said.
+    /// Those of the peers who have said something to the user in their direct conversation.
     /// Without a task: `completion` is called once, on `loop`.
     package func contacts(
         _ request: RelayContactsRequest, options: CallOptions = .init(), on loop: any EventLoop,
@@ -383,7 +383,7 @@ package protocol RelayService: Sendable {
     /// Messages in their present state, in the order asked for. What the user may not see, or what was deleted, is left out.
     func lookup(_ request: RelayLookupRequest, context: RPCContext) async throws -> RelayLookupResponse
 
-    /// Those of the peers that the user has a direct conversation with in which something was said.
+    /// Those of the peers who have said something to the user in their direct conversation.
     func contacts(_ request: RelayContactsRequest, context: RPCContext) async throws -> RelayContactsResponse
 
     /// The log as a consumer follows it: every event once, in the order of the commits. Waits while there is none.
