@@ -52,7 +52,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 /// Files in a target's folder that the compiler has no use for.
 let exclusions: [String: [String]] = Dictionary(
     uniqueKeysWithValues: [
-        "ChatNode", "Cluster", "Discovery", "Groups", "LastSeen", "LocalCluster", "LogConsumer", "Messages", "Postgres", "Reactor", "Redis",
+        "ChatNode", "Cluster", "Discovery", "Groups", "LastSeen", "LocalCluster", "LogConsumer", "Messages", "Postgres",
+        "Reactor", "Redis",
         "Relay", "Roster", "ServiceKit", "Sessions", "TerminalChat", "Users", "WebSocketEdge", "ZooKeeper",
     ].map { ($0, ["README.md"]) })
 
@@ -137,7 +138,8 @@ let package = Package(
             "Relay",
             [
                 "ServiceKit", "Protocol", "Cluster", "ChatModel", "RPC", "RPCTransport", "Postgres", "Redis", "Reactor",
-                logging, metrics, coreMetrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, protobuf, collections,
+                logging, metrics, coreMetrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes, protobuf,
+                collections,
             ]),
         library(
             "Sessions",
@@ -162,7 +164,8 @@ let package = Package(
         library(
             "Messages",
             [
-                "ServiceKit", "LogConsumer", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", logging, metrics,
+                "ServiceKit", "LogConsumer", "Protocol", "ChatModel", "RPC", "RPCTransport", "Postgres", logging,
+                metrics,
                 coreMetrics, hummingbird, lifecycle, nioCore, nioConcurrency, httpTypes,
             ]),
         library(
@@ -186,7 +189,8 @@ let package = Package(
             name: "roost",
             dependencies: [
                 "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
-                "Groups", "LocalCluster", "Client", "TerminalChat", "ZooKeeper", "Cluster", "Protocol", "RPC", "RPCTransport", argumentParser, configuration,
+                "Groups", "LocalCluster", "Client", "TerminalChat", "ZooKeeper", "Cluster", "Protocol", "RPC",
+                "RPCTransport", argumentParser, configuration,
                 lifecycle, unixSignals, logging, protobuf,
                 metrics, histogram, nioPosix, nioCore, nioConcurrency,
             ], swiftSettings: settings),

@@ -42,7 +42,8 @@ package struct ChatRole: Role {
 
     package func readiness() async -> [String] {
         var reasons: [String] = []
-        for role in ["users", "messages", "group-messages", "relay"] where context.membership.current.members(of: role).isEmpty {
+        for role in ["users", "messages", "group-messages", "relay"]
+        where context.membership.current.members(of: role).isEmpty {
             reasons.append("no \(role) is registered")
         }
         return reasons

@@ -31,7 +31,8 @@ package struct GroupsRole: Role {
     }
 
     package func routes(_ router: Router<RoostRequestContext>) {
-        GroupsRoutes(service: service, publicURL: context.configuration.publicURL, limiter: context.limiter).add(to: router)
+        GroupsRoutes(service: service, publicURL: context.configuration.publicURL, limiter: context.limiter).add(
+            to: router)
     }
 
     package func prepare() async throws {

@@ -170,7 +170,9 @@ struct Bench: Sendable {
             ProblemMiddleware()
             Identify()
         }
-        GroupsRoutes(service: service, publicURL: "https://chat.example", limiter: RequestLimiter(limits: nil, redis: nil)).add(to: router)
+        GroupsRoutes(
+            service: service, publicURL: "https://chat.example", limiter: RequestLimiter(limits: nil, redis: nil)
+        ).add(to: router)
         try await withThrowingTaskGroup { tasks in
             if sweeping { tasks.addTask { await outbox.run() } }
             defer { tasks.cancelAll() }

@@ -111,8 +111,8 @@ import Testing
                     let inner = try await Self.up(other) { pid, second in
                         let processes = first.processes + second.processes
                         let addresses = processes.compactMap(\.rpc) + processes.compactMap(\.http)
-                        #expect(addresses.count == 36)
-                        #expect(Set(addresses).count == 36)
+                        #expect(addresses.count == 44)
+                        #expect(Set(addresses).count == 44)
                         #expect(first.gateway != second.gateway && first.adminToken != second.adminToken)
                         _ = try await Account.register(RESTClient(base: first.gateway), username: "ada")
                         _ = try await Account.register(RESTClient(base: second.gateway), username: "ada")

@@ -134,7 +134,10 @@ let serverFrames: [ClientServerFrame.OneOf_Frame] = [
             $0.reason = "shutdown"; $0.reconnectAfterMs = 100; $0.url = "ws://x"
         }),
     .pong(.with { $0.ref = "p" }),
-    .muted(.with { $0.conversation = "1"; $0.untilMs = 1000 }),
+    .muted(
+        .with {
+            $0.conversation = "1"; $0.untilMs = 1000
+        }),
     .muted(.with { $0.conversation = "1" }),
     .event(
         .with {

@@ -86,7 +86,9 @@ struct Fault: Sendable {
         #expect(reaction.reaction.emoji == emoji)
     }
 
-    @Test(arguments: ["", "a", "1", "a\u{FE0F}", "1\u{FE0F}", "👍\u{301}", "👍👍", "<b>", "\u{0}", String(repeating: "👨‍👩‍👧‍👦", count: 3)])
+    @Test(arguments: [
+        "", "a", "1", "a\u{FE0F}", "1\u{FE0F}", "👍\u{301}", "👍👍", "<b>", "\u{0}", String(repeating: "👨‍👩‍👧‍👦", count: 3),
+    ])
     func whatIsNoEmojiIsNoReaction(_ emoji: String) {
         let error = #expect(throws: ClientFrameError.self) {
             try reaction(emoji).request(user: user, device: device)

@@ -42,7 +42,7 @@ import Testing
         let service = Scripted()
         try await withServer(service) { _, peer in
             for security in [RPCSecurity.sharedKey("another"), RPCSecurity(sharedKey: nil)] {
-                try await withPool([peer], security: security, configure: { $0.peerWait = .seconds(1) }) { pool in
+                try await withPool([peer], security: security, configure: { $0.peerWait = .seconds(3) }) { pool in
                     let error = await failure { () throws(RPCError) in try await LastSeenStub(pool).get(viewer(9)) }
                     #expect(error?.code == .unavailable)
                     #expect(error?.message.contains("key") == true)
@@ -56,7 +56,7 @@ import Testing
         try await withServer(Scripted(), id: "one") { _, peer in
             var other = peer
             other.id = "two"
-            try await withPool([other], configure: { $0.peerWait = .seconds(1) }) { pool in
+            try await withPool([other], configure: { $0.peerWait = .seconds(3) }) { pool in
                 let error = await failure { () throws(RPCError) in try await LastSeenStub(pool).get(viewer(9)) }
                 #expect(error?.message.contains("server is last-seen/one, not two") == true)
             }

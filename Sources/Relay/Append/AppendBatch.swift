@@ -153,7 +153,8 @@ package struct AppendBatch {
                 if event.kind == .delete { deleted.insert(event.amended) }
                 stored.append(CommittedEvent(event: event, membership: outcome.membership))
             case .duplicate: known.append(outcome)
-            case .notFound, .forbidden, .refused, .noMessage, .deleted, .notAllowed, .tooLate, .noReaction, .tooMany: break
+            case .notFound, .forbidden, .refused, .noMessage, .deleted, .notAllowed, .tooLate, .noReaction, .tooMany:
+                break
             }
         }
         // What the same commit deleted is told to nobody.

@@ -295,7 +295,8 @@ package final class Pusher: Sendable {
     /// Of a change of many members, which everyone reads sooner in one go than gets pushed one by one: the last event, whose
     /// gap has everyone read, and those by which somebody leaves, who has nothing else to go by.
     private static func telling(_ events: [Protocol.LogEvent]) -> [Protocol.LogEvent] {
-        guard events.count > many, let last = events.last, events.allSatisfy({ $0.kind == .member || $0.kind == .group })
+        guard events.count > many, let last = events.last,
+            events.allSatisfy({ $0.kind == .member || $0.kind == .group })
         else { return events }
         let leaving = events.dropLast().filter {
             switch $0.member.change {

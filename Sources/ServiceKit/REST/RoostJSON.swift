@@ -188,7 +188,8 @@ extension Request {
     package func decodeJSONIfPresent<T: Decodable>(
         _ type: T.Type, _ context: RoostRequestContext
     ) async throws -> T? {
-        let isEmpty = headers[.contentType] == nil && headers[.transferEncoding] == nil
+        let isEmpty =
+            headers[.contentType] == nil && headers[.transferEncoding] == nil
             && (headers[.contentLength] ?? "0") == "0"
         return isEmpty ? nil : try await decodeJSON(type, context)
     }

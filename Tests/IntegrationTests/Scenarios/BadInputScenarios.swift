@@ -76,8 +76,10 @@ extension ClusterSuite {
                     method: "GET", path: "/message-service/v1/conversations?limit=101", status: 400, code: "invalid",
                     field: "limit"),
                 Bad(
-                    method: "GET", path: "/message-service/v1/conversations?cursor=%00", status: 400, code: "invalid",
+                    method: "GET", path: "/message-service/v1/conversations?cursor=%01", status: 400, code: "invalid",
                     field: "cursor"),
+                // No text at all: nobody gets as far as its names.
+                Bad(method: "GET", path: "/message-service/v1/conversations?cursor=%00", status: 400, code: "invalid"),
                 Bad(
                     method: "GET", path: "/message-service/v1/conversations/7/messages", status: 404, code: "not_found"),
                 Bad(
