@@ -77,6 +77,8 @@ class World:
                 found["message"] = self.send(service, {"conversation": found["conversation"]})["id"]
         if "{emoji}" in path:
             found["emoji"] = "👍"
+            if method == "delete":
+                self.ada.call("PUT", path.format(**{**found, "emoji": "%F0%9F%91%8D"}))
         return found
 
     def token(self, operation):
