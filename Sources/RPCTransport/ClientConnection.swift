@@ -249,9 +249,10 @@ final class ClientConnection: PooledConnection, RPCCallHolder {
             let drained = state.machine.isDrained && state.outbox.isEmpty
             state.flushedID = state.machine.lastID
             let next = state.machine.nextDeadline
-            guard next < state.armed else { return (buffer, nil, drained) }
-            state.armed = (next / Self.timerGrain + 1) * Self.timerGrain
-            return (buffer, state.armed, drained)
+            let alarm = next == .max ? next : (next / Self.timerGrain + 1) * Self.timerGrain
+            guard alarm < state.armed else { return (buffer, nil, drained) }
+            state.armed = alarm
+            return (buffer, alarm, drained)
         }
         if drained { return channel.close(promise: nil) }
         if let buffer {

@@ -365,9 +365,10 @@ final class ServerConnection: Sendable {
             if pause { state.isReadingPaused = true }
             let drained = state.machine.isDrained && state.outbox.isEmpty
             let next = state.machine.nextDeadline
-            guard next < state.armed else { return (buffer, nil, pause, drained) }
-            state.armed = (next / Self.timerGrain + 1) * Self.timerGrain
-            return (buffer, state.armed, pause, drained)
+            let alarm = next == .max ? next : (next / Self.timerGrain + 1) * Self.timerGrain
+            guard alarm < state.armed else { return (buffer, nil, pause, drained) }
+            state.armed = alarm
+            return (buffer, alarm, pause, drained)
         }
         if drained { return channel.close(promise: nil) }
         if pause { channel.setOption(.autoRead, value: false).whenFailure { _ in } }
