@@ -1,0 +1,1 @@
+../../../../Sources/WebSocketEdge/CloseCode.swift

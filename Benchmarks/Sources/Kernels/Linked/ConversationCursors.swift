@@ -1,0 +1,1 @@
+../../../../Sources/ChatNode/Delivery/ConversationCursors.swift

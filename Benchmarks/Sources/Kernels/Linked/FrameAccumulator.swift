@@ -1,0 +1,1 @@
+../../../../Sources/RPCTransport/FrameAccumulator.swift

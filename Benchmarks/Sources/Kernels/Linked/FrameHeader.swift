@@ -1,0 +1,1 @@
+../../../../Sources/WebSocketEdge/FrameHeader.swift

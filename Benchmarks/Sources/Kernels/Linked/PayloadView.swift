@@ -1,0 +1,1 @@
+../../../../Sources/RPCTransport/PayloadView.swift

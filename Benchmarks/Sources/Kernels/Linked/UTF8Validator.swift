@@ -1,0 +1,1 @@
+../../../../Sources/WebSocketEdge/UTF8Validator.swift
