@@ -1,12 +1,12 @@
 # Roost's commands. `make run` and `make test` are all that a fresh Debian or Ubuntu machine with Swift needs.
 .DEFAULT_GOAL := help
-.PHONY: help run test build protos format lint clean setup
+.PHONY: help run test build protos format lint clean setup instructions bench
 
 # What `make run` hands to `roost up`, e.g. make run UP="--port 9000 --chat-nodes 5"
 UP ?=
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build a release, run a whole cluster on this machine (Ctrl-C stops it)
 	@infra/scripts/setup.sh run
@@ -20,6 +20,12 @@ test: ## install what is missing, run every test; the last line is the count
 build: ## build everything, debug
 	swift build --build-tests
 
+instructions: ## count the hot path's instructions and compare them with Benchmarks/instructions.json
+	@exec infra/scripts/instructions.sh check
+
+bench: ## the hot path by the clock: time and CPU of each operation
+	cd Benchmarks && swift package --disable-sandbox benchmark
+
 protos: ## generate Sources/Protocol/Generated from Protos/
 	infra/scripts/protos.sh
 
@@ -30,7 +36,7 @@ lint: ## check format, shell scripts and the gateway's configuration
 	infra/scripts/lint.sh
 
 clean: ## remove what was built and the default data directory
-	rm -rf .build .roost
+	rm -rf .build Benchmarks/.build .roost
 
 setup: ## install what is missing for working on Roost
 	@infra/scripts/setup.sh develop

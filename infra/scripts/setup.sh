@@ -2,7 +2,7 @@
 # setup.sh [run|test|develop]: installs the Debian packages that Roost needs and this machine lacks.
 #
 #   run      the servers that `roost up` starts and the libraries that Roost links (the default)
-#   test     the same, and a browser with its driver
+#   test     the same, a browser with its driver, and what counts instructions
 #   develop  the same, and what `make protos` and `make lint` call
 #
 # Nothing is installed, and no right is asked for, when nothing is missing. ROOST_SETUP=skip leaves all of it out.
@@ -31,7 +31,7 @@ packages=(
     libzookeeper-mt-dev libpq-dev libhiredis-dev libssl-dev # libraries that Roost links
     pkg-config git ca-certificates util-linux make
 )
-[[ $purpose == run ]] || packages+=(python3 python3-venv chromium chromium-driver)
+[[ $purpose == run ]] || packages+=(python3 python3-venv chromium chromium-driver valgrind)
 [[ $purpose == develop ]] && packages+=(protobuf-compiler shellcheck)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [scripts|unit|integration|api|browser]…: builds once, runs every test (or those named), and ends with the line
+# test.sh [scripts|unit|integration|api|browser|instructions]…: builds once, runs every test (or those named), and ends with the line
 #
 #   N passed, N failed, N skipped
 #
@@ -16,13 +16,13 @@ reports=${ROOST_TEST_REPORTS:-.build/reports}
 failures=() # what failed beside the tests that a report names
 
 if (($# == 0)); then
-    set -- scripts unit integration api browser
+    set -- scripts unit integration api browser instructions
 fi
 for kind in "$@"; do
     case $kind in
-        scripts | unit | integration | api | browser) ;;
+        scripts | unit | integration | api | browser | instructions) ;;
         *)
-            echo "test.sh: no kind of test is called '$kind': scripts, unit, integration, api, browser" >&2
+            echo "test.sh: no kind of test is called '$kind': scripts, unit, integration, api, browser, instructions" >&2
             exit 2
             ;;
     esac
@@ -98,6 +98,10 @@ if wanted unit || wanted integration || wanted api || wanted browser; then
     else
         failures+=("build: it failed")
     fi
+fi
+# A release build of its own, and last: a bad commit fails sooner on the others.
+if wanted instructions; then
+    run instructions infra/scripts/instructions.sh check "$reports/instructions.xml"
 fi
 
 echo
