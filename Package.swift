@@ -52,8 +52,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 /// Files in a target's folder that the compiler has no use for.
 let exclusions: [String: [String]] = Dictionary(
     uniqueKeysWithValues: [
-        "ChatNode", "Cluster", "Discovery", "Groups", "LastSeen", "LocalCluster", "LogConsumer", "Messages", "Postgres",
-        "Reactor", "Redis",
+        "ChatNode", "Cluster", "Discovery", "Groups", "LastSeen", "LoadBench", "LocalCluster", "LogConsumer",
+        "Messages", "Postgres", "Reactor", "Redis",
         "Relay", "Roster", "ServiceKit", "Sessions", "TerminalChat", "Users", "WebSocketEdge", "ZooKeeper",
     ].map { ($0, ["README.md"]) })
 
@@ -185,14 +185,16 @@ let package = Package(
                 protobuf,
             ]),  // a chat client: REST and WebSocket
         library("TerminalChat", ["Client", "Protocol", collections]),  // `roost chat`
+        library("LoadBench", ["Client", "Protocol", "CEpoll", nioConcurrency, histogram, protobuf]),  // `roost bench`
         .executableTarget(
             name: "roost",
             dependencies: [
                 "ServiceKit", "ChatNode", "Discovery", "Relay", "Sessions", "LastSeen", "Users", "Messages",
-                "Groups", "LocalCluster", "Client", "TerminalChat", "ZooKeeper", "Cluster", "Protocol", "RPC",
+                "Groups", "LocalCluster", "Client", "TerminalChat", "LoadBench", "ZooKeeper", "Cluster", "Protocol",
+                "RPC",
                 "RPCTransport", argumentParser, configuration,
                 lifecycle, unixSignals, logging, protobuf,
-                metrics, histogram, nioPosix, nioCore, nioConcurrency,
+                metrics, nioPosix, nioCore, nioConcurrency,
             ], swiftSettings: settings),
         library("RPCCodeGen"),
         .executableTarget(
@@ -218,6 +220,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestServers", nioConcurrency, logging]),
         tests("ZooKeeperTests", ["ZooKeeper", "TestServers", nioConcurrency, logging]),
         tests("TerminalChatTests", ["TerminalChat"]),
+        tests("LoadBenchTests", ["LoadBench", "Protocol", protobuf]),
         tests("ProtocolTests", ["Protocol", "ChatModel", nioCore, protobuf]),
         tests(
             "WebSocketEdgeTests",

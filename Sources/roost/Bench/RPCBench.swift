@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Histogram
+import LoadBench
 import Logging
 import NIOCore
 import NIOPosix
@@ -16,6 +16,7 @@ struct RPCBench: AsyncParsableCommand {
 
     @Option(help: "Callers at once.") var callers = 64
     @Option(name: .shortAndLong, help: "Seconds measured.") var seconds = 5
+    @OptionGroup var output: BenchOutput
     @Option(help: .hidden) var serve: String?
 
     func run() async throws {
@@ -23,11 +24,11 @@ struct RPCBench: AsyncParsableCommand {
         let server = Process()
         server.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         server.arguments = ["bench", "rpc", "--serve", "yes"]
-        let output = Pipe()
-        server.standardOutput = output
+        let pipe = Pipe()
+        server.standardOutput = pipe
         try server.run()
         defer { server.terminate() }
-        guard let line = String(data: output.fileHandleForReading.availableData, encoding: .utf8), !line.isEmpty else {
+        guard let line = String(data: pipe.fileHandleForReading.availableData, encoding: .utf8), !line.isEmpty else {
             throw BenchFailure("the serving process did not say where it listens")
         }
         let address = line.trimmingCharacters(in: .whitespacesAndNewlines)
@@ -40,15 +41,22 @@ struct RPCBench: AsyncParsableCommand {
         pool.update([RPCPeer(id: "server", address: address, epoch: 1)])
         let stub = DiscoveryStub(pool)
         let (callers, seconds, pid) = (callers, seconds, server.processIdentifier)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
+        let facts = output.facts(
+            "rpc", options: [("callers", "1 and \(callers)"), ("seconds", "\(seconds)")], processes: [])
+        let report = try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await pool.run() }
             _ = try await stub.pick(Self.request)
+            var report = Report(facts: facts)
             for count in Set([1, callers]).sorted() {
-                try await Self.measure(stub, callers: count, seconds: seconds, loop: group.next(), server: pid)
+                progressLine("callers: \(count)")
+                try await Self.measure(
+                    stub, callers: count, seconds: seconds, loop: group.next(), server: pid, into: &report)
             }
             tasks.cancelAll()
+            return report
         }
         try await group.shutdownGracefully()
+        try output.write(report)
     }
 
     private static let request = {
@@ -58,29 +66,29 @@ struct RPCBench: AsyncParsableCommand {
     }()
 
     private static func measure(
-        _ stub: DiscoveryStub, callers: Int, seconds: Int, loop: any EventLoop, server: Int32
+        _ stub: DiscoveryStub, callers: Int, seconds: Int, loop: any EventLoop, server: Int32, into report: inout Report
     ) async throws {
         let used = (cpu(getpid()), cpu(server))
         let start = ContinuousClock.now
-        let results = try await withThrowingTaskGroup(of: Histogram<UInt32>.self) { tasks in
+        let results = try await withThrowingTaskGroup(of: LatencyRecorder.self) { tasks in
             for _ in 0..<callers {
                 tasks.addTask { try await Caller(stub: stub, loop: loop, until: start + .seconds(seconds)).run() }
             }
-            var results: [Histogram<UInt32>] = []
+            var results: [LatencyRecorder] = []
             for try await result in tasks { results.append(result) }
             return results
         }
         let elapsed = (ContinuousClock.now - start).seconds
-        var all = results[0]
-        for result in results.dropFirst() {
-            for bucket in result.recordedValues() { all.record(bucket.value, count: bucket.count) }
-        }
-        let calls = Double(all.totalCount)
-        func micros(_ percentile: Double) -> String { (Double(all.valueAtPercentile(percentile)) / 1000).formatted(1) }
-        print(
-            "callers \(callers): \(Int(calls / elapsed)) calls/s, p50 \(micros(50)) us, p99 \(micros(99)) us, "
-                + "CPU a call: client \(((cpu(getpid()) - used.0) / calls * 1e6).formatted(2)) us, "
-                + "server \(((cpu(server) - used.1) / calls * 1e6).formatted(2)) us")
+        var all = LatencyRecorder()
+        for result in results { all.add(result) }
+        let name = callers == 1 ? "1 caller" : "\(callers) callers"
+        let calls = Double(max(1, all.count))
+        report.figures += [
+            Report.Figure("\(name): calls", calls / elapsed, .perSecond),
+            Report.Figure("  client CPU a call", (cpu(getpid()) - used.0) / calls * 1e6, .microseconds),
+            Report.Figure("  server CPU a call", (cpu(server) - used.1) / calls * 1e6, .microseconds),
+        ]
+        report.latencies.append(all.summary(name))
     }
 
     /// One caller: a call, and when it is answered the next, all on the connection's loop.
@@ -88,21 +96,20 @@ struct RPCBench: AsyncParsableCommand {
         private let stub: DiscoveryStub
         private let loop: any EventLoop
         private let end: ContinuousClock.Instant
-        private let histogram: NIOLoopBound<Box>
-        private let done: EventLoopPromise<Histogram<UInt32>>
+        private let box: NIOLoopBound<Box>
+        private let done: EventLoopPromise<LatencyRecorder>
 
         final class Box {
-            var histogram = Histogram<UInt32>(
-                highestTrackableValue: 10_000_000_000, numberOfSignificantValueDigits: .three)
+            var latencies = LatencyRecorder()
         }
 
         init(stub: DiscoveryStub, loop: any EventLoop, until end: ContinuousClock.Instant) async throws {
             (self.stub, self.loop, self.end) = (stub, loop, end)
-            histogram = try await loop.submit { NIOLoopBound(Box(), eventLoop: loop) }.get()
+            box = try await loop.submit { NIOLoopBound(Box(), eventLoop: loop) }.get()
             done = loop.makePromise()
         }
 
-        func run() async throws -> Histogram<UInt32> {
+        func run() async throws -> LatencyRecorder {
             loop.execute { self.next() }
             return try await done.futureResult.get()
         }
@@ -112,16 +119,16 @@ struct RPCBench: AsyncParsableCommand {
             stub.pick(RPCBench.request, on: loop) { result in
                 let now = ContinuousClock.now
                 switch result {
-                case .success: self.histogram.value.histogram.record(UInt64((now - start).seconds * 1e9))
+                case .success: self.box.value.latencies.record(nanoseconds: UInt64((now - start).seconds * 1e9))
                 case .failure(let error): return self.done.fail(error)
                 }
-                if now < self.end { self.next() } else { self.done.succeed(self.histogram.value.histogram) }
+                if now < self.end { self.next() } else { self.done.succeed(self.box.value.latencies) }
             }
         }
     }
 
     private static func cpu(_ pid: Int32) -> Double {
-        ClusterProcesses.cpuSeconds(pid)
+        MachineReader.cpuSeconds(pid)
     }
 
     // The serving process
