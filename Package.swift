@@ -220,7 +220,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestServers", nioConcurrency, logging]),
         tests("ZooKeeperTests", ["ZooKeeper", "TestServers", nioConcurrency, logging]),
         tests("TerminalChatTests", ["TerminalChat"]),
-        tests("LoadBenchTests", ["LoadBench", "Protocol", protobuf]),
+        tests("LoadBenchTests", ["LoadBench", "Protocol", protobuf, nioConcurrency]),
         tests("ProtocolTests", ["Protocol", "ChatModel", nioCore, protobuf]),
         tests(
             "WebSocketEdgeTests",

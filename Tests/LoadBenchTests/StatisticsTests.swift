@@ -71,6 +71,9 @@ import Testing
         #expect(check.take(4) == .repeated)
         #expect(check.take(8) == .gap)
         #expect(check.take(9) == .next)
+        #expect(check.take(7) == .late)
+        #expect(check.take(7) == .repeated)
+        #expect(check.take(.max) == .gap)
     }
 
     @Test func whoMustGetAllMissesTheFirst() {

@@ -293,7 +293,7 @@ package final class LoadConnection: @unchecked Sendable {
     private func take(_ event: EventView, now: UInt64) {
         let place = place(of: event.conversation)
         switch conversations[place].check.take(event.seq) {
-        case .next: break
+        case .next, .late: break
         case .gap: loop.findings.outOfOrder += 1
         case .repeated:
             loop.findings.repeated += 1

@@ -37,10 +37,12 @@ package final class LoadLoop: @unchecked Sendable {
     /// What came in the wrong order, twice, or from a connection that broke.
     package var findings = Correctness()
     /// How long after an event its connection says that it has it.
-    package var acknowledgeAfter: UInt64 = 100_000_000
+    /// As long as the web client does.
+    package var acknowledgeAfter: UInt64 = 150_000_000
 
-    /// The loop sleeps this long at least, so that sends due close to one another share a round.
-    private static let shortestSleep: UInt64 = 200_000
+    /// Rounds begin this far apart at least, so that what comes or is due close together shares one: waking up for each
+    /// frame costs more than the frame. Latencies are exact to it.
+    private static let shortestRound: UInt64 = 200_000
     private static let wakeUpToken = UInt64.max
 
     package init() {
@@ -112,11 +114,18 @@ package final class LoadLoop: @unchecked Sendable {
         let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: capacity)
         defer { events.deallocate() }
         var next: UInt64 = 0
+        var begun: UInt64 = 0
         while true {
-            let now = Self.clock
-            let sleep = next == .max ? UInt64(1_000_000_000) : next > now ? max(next - now, Self.shortestSleep) : 0
+            var now = Self.clock
+            if now < begun + Self.shortestRound {
+                var pause = timespec(tv_sec: 0, tv_nsec: Int(begun + Self.shortestRound - now))
+                nanosleep(&pause, nil)
+                now = Self.clock
+            }
+            let sleep = next == .max ? UInt64(1_000_000_000) : next > now ? next - now : 0
             var timeout = timespec(tv_sec: Int(sleep / 1_000_000_000), tv_nsec: Int(sleep % 1_000_000_000))
             let count = epoll_pwait2(epoll, events, Int32(capacity), &timeout, nil)
+            begun = Self.clock
             for event in UnsafeBufferPointer(start: events, count: Int(max(0, count))) { handle(event) }
             if runCalls() { return }
             next = turn(Self.clock)

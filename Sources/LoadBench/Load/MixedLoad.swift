@@ -2,6 +2,7 @@
 package final class MixedLoad: LoadDriver, LoadHandler, @unchecked Sendable {
     /// One of a pair: the neighbour is the other.
     struct User {
+        let id: [UInt8]
         let connection: LoadConnection
         var direct: MessageTemplate
         /// nil: not in the room.
@@ -14,7 +15,8 @@ package final class MixedLoad: LoadDriver, LoadHandler, @unchecked Sendable {
         var typing: (isActive: Bool, due: UInt64)?
         var isTyping = false
 
-        init(connection: LoadConnection, direct: MessageTemplate, room: MessageTemplate?) {
+        init(id: String, connection: LoadConnection, direct: MessageTemplate, room: MessageTemplate?) {
+            self.id = Array(id.utf8)
             (self.connection, self.direct, self.room) = (connection, direct, room)
         }
     }
@@ -250,9 +252,11 @@ package final class MixedLoad: LoadDriver, LoadHandler, @unchecked Sendable {
 
     package func received(_ receipt: ReceiptView, by connection: LoadConnection, now: UInt64) {
         guard connection.index >= 0, receipt.read > 0, !receipt.conversation.elementsEqual(room) else { return }
-        // The neighbour's; one's own come to one's other devices.
+        // One's own comes too, for one's other devices.
         let reader = connection.index ^ 1
-        guard reader < users.count, let reading = users[reader].reading, receipt.read >= reading.seq else { return }
+        guard reader < users.count, receipt.user.elementsEqual(users[reader].id), let reading = users[reader].reading,
+            receipt.read >= reading.seq
+        else { return }
         users[reader].reading = nil
         record(.read, since: reading.due, now)
     }

@@ -126,7 +126,8 @@ package struct Report: Codable, Sendable, Equatable {
             lines[roles.count].points.append(Point(x: other.time, y: use.generator / use.seconds))
             lines[roles.count + 1].points.append(Point(x: other.time, y: use.others / use.seconds))
         }
-        cpu = lines
+        // What does next to nothing would only hide the others.
+        cpu = lines.filter { $0.points.contains { $0.y >= 0.01 } }
         memory = processes.enumerated().map { place, process in
             Series(
                 name: process.name,

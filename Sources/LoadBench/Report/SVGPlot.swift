@@ -21,7 +21,7 @@ package struct SVGPlot: Sendable {
     private static let (left, right, top, bottom) = (90.0, 20.0, 14.0, 40.0)
     static let colors = [
         "#2a78d6", "#e0662c", "#17937a", "#c23b8f", "#8a6d1d", "#6a55c2", "#5b9a2f", "#c93a3a", "#3a9bb5", "#84878c",
-        "#b07cc6", "#4b6a9b", "#d69a2a", "#3f7f5f",
+        "#b07cc6", "#4b6a9b", "#d69a2a", "#3f7f5f", "#e58fa3", "#7fc4c9", "#a3531f", "#5c5cff",
     ]
 
     package init(
@@ -37,7 +37,7 @@ package struct SVGPlot: Sendable {
         let drawn = series.filter { !$0.points.isEmpty }
         guard !drawn.isEmpty else { return "" }
         let x = Axis(drawn.flatMap { $0.points.map(\.x) }, scale: xScale)
-        let y = Axis(drawn.flatMap { $0.points.map(\.y) }, scale: yScale)
+        let y = Axis(drawn.flatMap { $0.points.map(\.y) }, scale: yScale, unit: yUnit)
         func px(_ value: Double) -> String {
             number(Self.left + x.place(value) * (Self.width - Self.left - Self.right))
         }
@@ -84,23 +84,28 @@ package struct SVGPlot: Sendable {
     struct Axis {
         let scale: Scale
         let ticks: [Double]
+        /// Where a logarithmic axis ends below.
+        private static let least = 0.01
         private let low: Double
         private let high: Double
 
-        init(_ values: [Double], scale: Scale) {
+        init(_ values: [Double], scale: Scale, unit: FigureUnit = .count) {
             self.scale = scale
             let (least, most) = (values.min() ?? 0, values.max() ?? 1)
             switch scale {
             case .linear:
-                let step = Self.niceStep(max(most - min(0, least), 1e-9) / 5)
+                let rough = max(most - min(0, least), 1e-9) / 5
+                // Memory counts by 1024.
+                let step =
+                    unit == .kibibytes && rough > 100 ? Self.niceStep(rough / 1024) * 1024 : Self.niceStep(rough)
                 low = least >= 0 ? 0 : (least / step).rounded(.down) * step
                 high = max((most / step).rounded(.up) * step, low + step)
                 let count = Int(((high - low) / step).rounded())
                 let from = low
                 ticks = (0...count).map { from + Double($0) * step }
             case .logarithmic:
-                let first = Int(Foundation.log10(max(least, 0.001)).rounded(.down))
-                let last = max(first + 1, Int(Foundation.log10(max(most, 0.001)).rounded(.up)))
+                let first = Int(Foundation.log10(max(least, Self.least)).rounded(.down))
+                let last = max(first + 1, Int(Foundation.log10(max(most, Self.least)).rounded(.up)))
                 (low, high) = (Double(first), Double(last))
                 ticks = (first...last).map { Foundation.pow(10, Double($0)) }
             case .percentile:
@@ -115,7 +120,7 @@ package struct SVGPlot: Sendable {
             let scaled =
                 switch scale {
                 case .linear: value
-                case .logarithmic: Foundation.log10(max(value, 0.001))
+                case .logarithmic: Foundation.log10(max(value, Self.least))
                 case .percentile: value >= 100 ? high : -Foundation.log10(1 - value / 100)
                 }
             return min(1, max(0, (scaled - low) / (high - low)))

@@ -30,7 +30,7 @@ package struct MixedScenario: Sendable {
         let load = await session.loop.perform {
             let users = connected.connections.indices.map { place in
                 MixedLoad.User(
-                    connection: connected.connections[place],
+                    id: people[place].user, connection: connected.connections[place],
                     direct: MessageTemplate(to: .user(people[place ^ 1].user), run: session.token, size: size),
                     room: place < members
                         ? MessageTemplate(to: .conversation(room), run: session.token, size: size) : nil)

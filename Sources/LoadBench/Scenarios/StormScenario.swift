@@ -113,10 +113,13 @@ package struct StormScenario: Sendable {
             try await Task.sleep(for: .milliseconds(100))
         }
         let after = await session.sampler.sample()
-        let (synced, last, latencies) = await loop.perform {
+        let (synced, last, latencies, busiest) = await loop.perform {
             loop.remove(connector)
             book.expectsLoss = false
-            return (connector.synced, connector.lastSyncedAt, connector.latencies)
+            return (
+                connector.synced, connector.lastSyncedAt, connector.latencies,
+                book.timeline.counts[StormBook.syncedKind].max() ?? 0
+            )
         }
         let use = session.use(from: before, to: after)
         let seconds = last > begun ? Double(last - begun) / 1e9 : 0
@@ -125,9 +128,13 @@ package struct StormScenario: Sendable {
             Report.Figure("connections lost", Double(lost), .count),
             Report.Figure(
                 "all back after", seconds, .seconds, note: "each waited at most \(FigureUnit.seconds.text(within))"),
-            Report.Figure("connected and synced", Double(synced) / max(seconds, 1e-9), .perSecond),
+            Report.Figure(
+                "connected and synced", Double(synced) / max(seconds, 1e-9), .perSecond,
+                note: "\(FigureUnit.perSecond.text(Double(busiest))) in the busiest second"),
             Report.Figure("failed attempts", Double(retries), .count),
-            Report.Figure("server CPU a connect", use.servers / Double(max(1, synced)) * 1e6, .microseconds),
+            Report.Figure(
+                "server CPU a connect", use.servers / Double(max(1, synced)) * 1e6, .microseconds,
+                note: "all that the servers used meanwhile"),
         ]
         report.correctness.brokenConnections = max(0, lost - synced)
         report.latencies = [latencies.summary("due to synced")]

@@ -1,9 +1,16 @@
 /// Whether a conversation's events come to one connection in order, each once, without a gap.
 package struct SequenceCheck: Sendable, Equatable {
-    package enum Verdict: Sendable, Equatable { case next, repeated, gap }
+    package enum Verdict: Sendable, Equatable {
+        case next, repeated
+        /// Something before it is missing.
+        case gap
+        /// It was missing.
+        case late
+    }
 
     /// The last seq that came; nil: none yet, so any may be the first.
     package private(set) var last: UInt64?
+    private var missing: Set<UInt64> = []
 
     package init(after last: UInt64? = nil) { self.last = last }
 
@@ -12,9 +19,12 @@ package struct SequenceCheck: Sendable, Equatable {
             self.last = seq
             return .next
         }
-        if seq <= last { return .repeated }
+        if seq <= last { return missing.remove(seq) == nil ? .repeated : .late }
         self.last = seq
-        return seq == last + 1 ? .next : .gap
+        if seq == last + 1 { return .next }
+        // A gap of any size is one finding; there is no need to remember more than can be filled.
+        missing.formUnion((last + 1)..<(seq - last > 1000 ? last + 1000 : seq))
+        return .gap
     }
 }
 

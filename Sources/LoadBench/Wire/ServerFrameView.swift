@@ -100,6 +100,7 @@ package struct ErrorView {
 
 package struct ReceiptView {
     package var conversation = UnsafeRawBufferPointer(start: nil, count: 0)
+    package var user = UnsafeRawBufferPointer(start: nil, count: 0)
     /// 0: not said.
     package var read: UInt64 = 0
 
@@ -108,6 +109,7 @@ package struct ReceiptView {
         while let (field, value) = cursor.next() {
             switch (field, value) {
             case (1, .bytes(let bytes)): conversation = bytes
+            case (2, .bytes(let bytes)): user = bytes
             case (4, .number(let number)): read = number
             case _: break
             }
