@@ -30,7 +30,7 @@ import Testing
 
     /// The real files are of that form.
     @Test func thisProcess() throws {
-        let reader = MachineReader([.init(name: "me", role: "test", pid: getpid())])
+        var reader = MachineReader([.init(name: "me", role: "test", pid: getpid())])
         let sample = reader.sample(time: 1)
         #expect(sample.anonymousKiB[0] > 1000)
         #expect(sample.machineBusy > 0)
@@ -39,8 +39,22 @@ import Testing
         #expect(stat.parent == getppid())
     }
 
+    @Test func aProcessThatWasStartedAnewGoesOnCounting() {
+        var reader = MachineReader([.init(name: "part", role: "test", pid: getpid())])
+        let before = reader.sample(time: 0)
+        reader.update([.init(name: "part", role: "test", pid: Int32.max)])
+        reader.findChildren()
+        let gone = reader.sample(time: 1)
+        #expect(gone.cpu[0] >= before.cpu[0])
+        #expect(gone.anonymousKiB == [0])
+        reader.update([.init(name: "part", role: "test", pid: getpid())])
+        reader.findChildren()
+        #expect(reader.sample(time: 2).cpu[0] >= gone.cpu[0] + before.cpu[0])
+    }
+
     @Test func whatIsGoneUsesNothing() {
-        let sample = MachineReader([.init(name: "gone", role: "test", pid: Int32.max)]).sample(time: 0)
+        var reader = MachineReader([.init(name: "gone", role: "test", pid: Int32.max)])
+        let sample = reader.sample(time: 0)
         #expect(sample.cpu == [0])
         #expect(sample.anonymousKiB == [0])
     }

@@ -16,7 +16,15 @@ package struct ClusterProcesses: Decodable, Sendable {
     package var gateway: String
     package var processes: [Process]
 
+    /// Where it was read from.
+    package var directory: String?
+
+    private enum CodingKeys: CodingKey { case gateway, processes }
+
     package init(gateway: String, processes: [Process]) { (self.gateway, self.processes) = (gateway, processes) }
+
+    /// The processes as they are now: one that died was started anew. nil where nothing can be read.
+    package var current: [Process]? { directory.flatMap { try? Self.read(dataDirectory: $0).processes } }
 
     /// Reads `cluster.json` of a data directory.
     package static func read(dataDirectory: String) throws -> ClusterProcesses {
@@ -24,7 +32,9 @@ package struct ClusterProcesses: Decodable, Sendable {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw BenchFailure("no \(path): start a cluster with `roost up --no-limits` first, or name its --data-dir")
         }
-        return try JSONDecoder().decode(ClusterProcesses.self, from: data)
+        var cluster = try JSONDecoder().decode(ClusterProcesses.self, from: data)
+        cluster.directory = dataDirectory
+        return cluster
     }
 
     package var chatNodes: [Process] { processes.filter { $0.role == "chat" } }

@@ -3,14 +3,28 @@ import Glibc
 
 /// Reads /proc for a cluster's processes and the machine. A sample takes a fraction of a millisecond.
 package struct MachineReader: Sendable {
-    package let processes: [ClusterProcesses.Process]
+    package private(set) var processes: [ClusterProcesses.Process]
     private var trees: [[Int32]] = []
+    /// What a process had used when another took its place, and at the last sample.
+    private var past: [Double]
+    private var last: [Double]
     private static let tick = 1 / Double(sysconf(Int32(_SC_CLK_TCK)))
     private static let pageKiB = sysconf(Int32(_SC_PAGESIZE)) / 1024
 
     package init(_ processes: [ClusterProcesses.Process]) {
         self.processes = processes
+        past = processes.map { _ in 0 }
+        last = past
         findChildren()
+    }
+
+    /// Goes by other pids from now on, where processes were started anew; their CPU goes on counting.
+    package mutating func update(_ current: [ClusterProcesses.Process]) {
+        for (place, process) in processes.enumerated() {
+            guard let now = current.first(where: { $0.name == process.name }), now.pid != process.pid else { continue }
+            processes[place].pid = now.pid
+            past[place] = last[place]
+        }
     }
 
     /// Looks for the processes' children anew. It reads all of /proc: some milliseconds.
@@ -32,11 +46,11 @@ package struct MachineReader: Sendable {
     }
 
     /// - Parameter time: seconds of the run's clock.
-    package func sample(time: Double) -> MachineSample {
+    package mutating func sample(time: Double) -> MachineSample {
         var sample = MachineSample(
             time: time, cpu: [], anonymousKiB: [], generatorCPU: Double(LoadLoop.usedCPU) / 1e9, machineBusy: 0,
             machineStolen: 0)
-        for pids in trees {
+        for (process, pids) in trees.enumerated() {
             var (ticks, pages): (UInt64, UInt64) = (0, 0)
             for (place, pid) in pids.enumerated() {
                 if let stat = Self.stat(pid) { ticks += stat.ticks + (place == 0 ? stat.reapedTicks : 0) }
@@ -44,7 +58,9 @@ package struct MachineReader: Sendable {
                     pages += memory.anonymous
                 }
             }
-            sample.cpu.append(Double(ticks) * Self.tick)
+            // What is gone keeps what it had used.
+            last[process] = max(last[process], past[process] + Double(ticks) * Self.tick)
+            sample.cpu.append(last[process])
             sample.anonymousKiB.append(Int(pages) * Self.pageKiB)
         }
         if let machine = Self.bytes("/proc/stat").flatMap(ProcParsing.machine) {

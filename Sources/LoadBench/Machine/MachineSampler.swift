@@ -11,8 +11,16 @@ package final class MachineSampler: Sendable {
     package let processes: [ClusterProcesses.Process]
     private let start: UInt64
 
-    /// - Parameter start: nanoseconds of the loop's clock, from which samples' times count.
-    package init(_ processes: [ClusterProcesses.Process], start: UInt64) {
+    private let current: @Sendable () -> [ClusterProcesses.Process]?
+
+    /// - Parameters:
+    ///   - start: nanoseconds of the loop's clock, from which samples' times count.
+    ///   - current: the processes as they are now, should one have been started anew.
+    package init(
+        _ processes: [ClusterProcesses.Process], start: UInt64,
+        current: @escaping @Sendable () -> [ClusterProcesses.Process]? = { nil }
+    ) {
+        self.current = current
         state = NIOLockedValueBox(State(reader: MachineReader(processes)))
         self.processes = processes
         self.start = start
@@ -28,7 +36,13 @@ package final class MachineSampler: Sendable {
         var next = ContinuousClock.now
         var count = 0
         while !Task.isCancelled {
-            if count % 10 == 0 { state.withLockedValue { $0.reader.findChildren() } }
+            if count % 5 == 4 {
+                let current = current()
+                state.withLockedValue { state in
+                    if let current { state.reader.update(current) }
+                    state.reader.findChildren()
+                }
+            }
             _ = take()
             count += 1
             next += .seconds(1)

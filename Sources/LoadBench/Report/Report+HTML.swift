@@ -71,7 +71,8 @@ extension Report {
             steps.map { step in
                 [
                     step.name, FigureUnit.perSecond.text(step.perSecond), FigureUnit.milliseconds.text(step.p50Ms),
-                    FigureUnit.milliseconds.text(step.p99Ms), FigureUnit.milliseconds.text(step.lagP99Ms),
+                    FigureUnit.milliseconds.text(step.p99Ms),
+                    step.lagP99Ms.map { FigureUnit.milliseconds.text($0) } ?? "",
                     FigureUnit.microseconds.text(step.serverUsEach), FigureUnit.microseconds.text(step.generatorUsEach),
                     FigureUnit.cores.text(step.othersCores), "\(step.lost)",
                     step.passed.map { $0 ? "passed" : "failed" } ?? "",
@@ -91,8 +92,13 @@ extension Report {
     }
 
     private var latencyPlot: String {
+        let ofSteps = steps.count > 1 ? steps.compactMap(\.latency) : []
+        return plot("Latency by percentile", latencies) + plot("Latency of each step", ofSteps)
+    }
+
+    private func plot(_ title: String, _ latencies: [LatencySummary]) -> String {
         SVGPlot(
-            title: "Latency by percentile",
+            title: title,
             series: latencies.map { latency in
                 Series(name: latency.name, points: latency.curve.map { Point(x: $0.percentile, y: $0.ms) })
             },

@@ -39,10 +39,11 @@ extension Report.Step {
     var text: String {
         var parts = [
             "\(FigureUnit.perSecond.text(perSecond))", "p50 \(FigureUnit.milliseconds.text(p50Ms))",
-            "p99 \(FigureUnit.milliseconds.text(p99Ms))", "send lag p99 \(FigureUnit.milliseconds.text(lagP99Ms))",
+            "p99 \(FigureUnit.milliseconds.text(p99Ms))",
             "servers \(FigureUnit.microseconds.text(serverUsEach)) each",
             "generator \(FigureUnit.microseconds.text(generatorUsEach))",
         ]
+        if let lagP99Ms { parts.append("send lag p99 \(FigureUnit.milliseconds.text(lagP99Ms))") }
         if othersCores > 0.1 { parts.append("others \(FigureUnit.cores.text(othersCores))") }
         if lost > 0 { parts.append("lost \(lost)") }
         if let passed { parts.append(passed ? "passed" : "FAILED") }

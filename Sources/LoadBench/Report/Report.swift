@@ -36,14 +36,15 @@ package struct Report: Codable, Sendable, Equatable {
         package var perSecond: Double
         package var p50Ms: Double
         package var p99Ms: Double
-        /// How late sends were.
-        package var lagP99Ms: Double
+        /// How late sends were; nil in a closed loop, where none has a time.
+        package var lagP99Ms: Double?
         package var serverUsEach: Double
         package var generatorUsEach: Double
         package var othersCores: Double
         package var lost: Int
         /// Whether it met the limit that is searched with; nil: there was none.
         package var passed: Bool?
+        package var latency: LatencySummary?
     }
 
     package struct Facts: Codable, Sendable, Equatable {

@@ -24,7 +24,7 @@ package struct BenchSession: Sendable {
         let loop = LoadLoop()
         defer { loop.stop() }
         let start = LoadLoop.clock
-        let sampler = MachineSampler(cluster.processes, start: start)
+        let sampler = MachineSampler(cluster.processes, start: start) { cluster.current }
         let session = BenchSession(
             cluster: cluster, addresses: addresses, facts: facts, loop: loop, sampler: sampler, start: start,
             progress: progress)

@@ -34,6 +34,15 @@ package struct MessageScenario: Sendable {
         var lag: LatencyRecorder
         var sent: Int
         var delivered: Int
+        /// Of the window in which messages were counted.
+        var seconds: Double
+        /// What CPU is reckoned by.
+        var operations: Int
+
+        /// CPU seconds of the samples' time as microseconds an operation: samples are a little longer than the window.
+        func microseconds(_ used: Double) -> Double {
+            used / use.seconds * seconds / Double(max(1, operations)) * 1e6
+        }
     }
 
     package init(session: BenchSession, load: MessageLoad, receivers: Int) {
@@ -73,7 +82,7 @@ package struct MessageScenario: Sendable {
         }
         // Of a search, the figures are those of the best step.
         if let chosen = steps.last(where: { $0.step.passed != false }) ?? steps.last {
-            describe(chosen, steps, &report)
+            describe(chosen, &report)
         }
         let (timeline, correctness) = await loop.perform {
             loop.remove(load)
@@ -84,27 +93,22 @@ package struct MessageScenario: Sendable {
         return report
     }
 
-    private func describe(_ chosen: Measured, _ steps: [Measured], _ report: inout Report) {
-        let seconds = chosen.use.seconds
-        let operations = Double(max(1, receivers > 1 ? chosen.delivered : chosen.sent))
+    private func describe(_ chosen: Measured, _ report: inout Report) {
         let each = receivers > 1 ? "a delivery" : "a message"
         report.figures += [
-            Report.Figure("sent", Double(chosen.sent) / seconds, .perSecond),
-            Report.Figure("delivered", Double(chosen.delivered) / seconds, .perSecond, note: "in the measured window"),
-            Report.Figure("server CPU \(each)", chosen.use.servers / operations * 1e6, .microseconds),
+            Report.Figure("sent", Double(chosen.sent) / chosen.seconds, .perSecond),
+            Report.Figure(
+                "delivered", Double(chosen.delivered) / chosen.seconds, .perSecond, note: "in the measured window"),
+            Report.Figure("server CPU \(each)", chosen.step.serverUsEach, .microseconds),
         ]
         report.figures += chosen.use.byRole.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-            .filter { $0.value / operations * 1e6 >= 0.05 }
-            .map { Report.Figure("  \($0.key)", $0.value / operations * 1e6, .microseconds) }
-        report.figures.append(
-            Report.Figure("generator CPU \(each)", chosen.use.generator / operations * 1e6, .microseconds))
+            .map { Report.Figure("  \($0.key)", chosen.microseconds($0.value), .microseconds) }
+            .filter { $0.value >= 0.05 }
+        report.figures.append(Report.Figure("generator CPU \(each)", chosen.step.generatorUsEach, .microseconds))
         report.latencies = [
             chosen.deliveries.summary("send to receive"), chosen.acks.summary("send to ack"),
-            chosen.lag.summary("send lag"),
         ]
-        if steps.count > 1 {
-            report.latencies += steps.map { $0.deliveries.summary("receive at \($0.step.name)") }
-        }
+        if chosen.step.lagP99Ms != nil { report.latencies.append(chosen.lag.summary("send lag")) }
         report.cores = Report.Cores(chosen.use)
     }
 
@@ -124,19 +128,23 @@ package struct MessageScenario: Sendable {
         }
         let after = await session.sampler.sample()
         _ = try await session.wait(within: .seconds(10)) { load.isDone && load.ledger.isSettled }
-        let use = MachineUse(from: before, to: after, processes: session.cluster.processes)
+        let use = session.use(from: before, to: after)
         return await loop.perform { [receivers] in
             let ledger = load.ledger
-            let operations = Double(max(1, receivers > 1 ? ledger.counted.delivered : ledger.counted.sent))
-            return Measured(
+            var measured = Measured(
                 step: Report.Step(
-                    name: name, askedPerSecond: asked, perSecond: Double(ledger.counted.delivered) / use.seconds,
+                    name: name, askedPerSecond: asked,
+                    perSecond: Double(ledger.counted.delivered) / Double(plan.seconds),
                     p50Ms: ledger.deliveries.milliseconds(at: 50), p99Ms: ledger.deliveries.milliseconds(at: 99),
-                    lagP99Ms: ledger.lag.milliseconds(at: 99), serverUsEach: use.servers / operations * 1e6,
-                    generatorUsEach: use.generator / operations * 1e6, othersCores: use.others / use.seconds,
-                    lost: ledger.lost),
+                    lagP99Ms: asked == nil ? nil : ledger.lag.milliseconds(at: 99), serverUsEach: 0, generatorUsEach: 0,
+                    othersCores: use.others / use.seconds, lost: ledger.lost,
+                    latency: ledger.deliveries.summary(name)),
                 use: use, deliveries: ledger.deliveries, acks: ledger.acks, lag: ledger.lag,
-                sent: ledger.counted.sent, delivered: ledger.counted.delivered)
+                sent: ledger.counted.sent, delivered: ledger.counted.delivered, seconds: Double(plan.seconds),
+                operations: receivers > 1 ? ledger.counted.delivered : ledger.counted.sent)
+            measured.step.serverUsEach = measured.microseconds(use.servers)
+            measured.step.generatorUsEach = measured.microseconds(use.generator)
+            return measured
         }
     }
 }
