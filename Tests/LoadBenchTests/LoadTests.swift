@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1))) func whatOvertakesIsOutOfOrder() async throws {
-        let (report, _) = try await run(.swap(every: 50))
+        let (report, _) = try await run(.swap(every: 60))
         #expect(report.correctness.outOfOrder > 0)
         #expect(report.correctness.repeated == 0)
         #expect(report.correctness.lost == 0)

@@ -110,7 +110,8 @@ package struct SVGPlot: Sendable {
                 ticks = (first...last).map { Foundation.pow(10, Double($0)) }
             case .percentile:
                 let most = values.filter { $0 < 100 }.max() ?? 99
-                let nines = max(1, Int((-Foundation.log10(1 - most / 100)).rounded(.up)))
+                // 1 - 0.999 is a little less than 0.001: that is no fourth nine.
+                let nines = max(1, Int((-Foundation.log10(1 - most / 100) - 1e-6).rounded(.up)))
                 (low, high) = (0, Double(nines))
                 ticks = [0, 50] + (1...nines).map { 100 * (1 - Foundation.pow(10, -Double($0))) }
             }
