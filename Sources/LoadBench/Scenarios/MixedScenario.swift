@@ -53,6 +53,8 @@ package struct MixedScenario: Sendable {
             asked.finish()
             try await tasks.waitForAll()
             _ = try await session.wait(within: .seconds(10)) { load.isSettled }
+            // The last signals may still be under way; others are dropped for good.
+            _ = try await session.wait(within: .seconds(1)) { load.unanswered == 0 }
             let outcome = await session.loop.perform { [loop = session.loop] in
                 loop.remove(load)
                 return (load.correctness, load.latencies, load.timeline, load.unanswered, load.counts)
