@@ -29,9 +29,16 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 
+/// As in the package above, for `Protocol`.
+let generatedStorage: [SwiftSetting] = [
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
+]
+
 /// A module of the package above, by the link to its folder.
-func linked(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
-    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+func linked(
+    _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], _ more: [SwiftSetting] = []
+) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings + more)
 }
 
 /// Stubs and registrations, which would need the whole of `RPCTransport` and with it TLS.
@@ -50,7 +57,7 @@ let package = Package(
         linked("ChatModel"),
         linked("Cluster", exclude: ["README.md"]),
         linked("RPC", ["Cluster"]),
-        linked("Protocol", ["ChatModel", protobuf], exclude: stubs),
+        linked("Protocol", ["ChatModel", protobuf], exclude: stubs, generatedStorage),
         linked("WebSocketEdge", [nioCore]),  // its frames; the server would need cryptography
 
         // What is measured: the same for both programs.

@@ -6,6 +6,8 @@
 package struct LeastLoadedPicker: Sendable {
     private struct Node {
         var member: Member
+        /// Decides between nodes of one load: the lowest goes first.
+        let tie: UInt64
         /// Handed out in the present period and in the one before, and not seen in a report.
         var recent = 0
         var older = 0
@@ -41,7 +43,9 @@ package struct LeastLoadedPicker: Sendable {
     package mutating func update(_ members: [Member]) {
         let known = Dictionary(self.nodes.map { ($0.member.id, $0) }, uniquingKeysWith: { $1 })
         self.nodes = members.map { member in
-            guard var node = known[member.id], node.member.epoch == member.epoch else { return Node(member: member) }
+            guard var node = known[member.id], node.member.epoch == member.epoch else {
+                return Node(member: member, tie: Rendezvous.weight(key: self.seed, id: member.id))
+            }
             node.settle(max(0, member.record.connections - node.member.record.connections))
             node.member = member
             return node
@@ -54,16 +58,17 @@ package struct LeastLoadedPicker: Sendable {
         excluding excluded: Set<String> = [], now: ContinuousClock.Instant = .now
     ) -> Member? {
         self.forget(now: now)
-        var best: (index: Int, load: Double, tie: UInt64)?
+        var best: (index: Int, load: Double)?
         for index in self.nodes.indices {
-            let node = self.nodes[index]
-            guard node.member.record.state == .serving, !excluded.contains(node.member.id) else { continue }
-            let capacity = node.member.record.capacity
-            if capacity > 0, node.member.record.connections >= capacity { continue }
-            let load = Double(node.member.record.connections + node.outstanding) / Double(max(capacity, 1))
-            let tie = Rendezvous.weight(key: self.seed, id: node.member.id)
-            if let current = best, (current.load, current.tie) <= (load, tie) { continue }
-            best = (index, load, tie)
+            guard self.nodes[index].member.record.state == .serving else { continue }
+            if !excluded.isEmpty, excluded.contains(self.nodes[index].member.id) { continue }
+            let (capacity, connections) = (
+                self.nodes[index].member.record.capacity, self.nodes[index].member.record.connections
+            )
+            if capacity > 0, connections >= capacity { continue }
+            let load = Double(connections + self.nodes[index].outstanding) / Double(max(capacity, 1))
+            if let best, (best.load, self.nodes[best.index].tie) <= (load, self.nodes[index].tie) { continue }
+            best = (index, load)
         }
         guard let best else { return nil }
         self.nodes[best.index].recent += 1

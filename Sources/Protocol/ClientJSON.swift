@@ -10,8 +10,17 @@ package enum ClientJSON {
     package static func decodeClientFrame(
         _ bytes: UnsafeRawBufferPointer
     ) throws(ClientFrameError) -> ClientClientFrame {
+        // Where `type` comes first, as it does with most clients, the text is read once. What is wrong with one that can't be
+        // read so is found by reading all of it first.
+        if let type = leadingType(of: bytes), let frame = try? decode(type, bytes) { return frame }
+        return try decode(try type(of: bytes), bytes)
+    }
+
+    private static func decode(
+        _ type: String, _ bytes: UnsafeRawBufferPointer
+    ) throws(ClientFrameError) -> ClientClientFrame {
         var frame = ClientClientFrame()
-        switch try type(of: bytes) {
+        switch type {
         case "hello": frame.frame = .hello(try decode(bytes, ClientHello()))
         case "send": frame.frame = .send(try decode(bytes, ClientSend()))
         case "edit": frame.frame = .edit(try decode(bytes, ClientEdit()))
@@ -52,7 +61,7 @@ package enum ClientJSON {
     }
 
     /// The JSON of a frame; empty for a frame that is none. `storage` gives its memory.
-    package static func encode(_ frame: ClientServerFrame, reusing storage: [UInt8] = []) -> [UInt8] {
+    package static func encode(_ frame: ClientServerFrame, reusing storage: consuming [UInt8] = []) -> [UInt8] {
         var writer = JSONWriter(reusing: storage)
         switch frame.frame {
         case .welcome(let value): writer.frame("welcome", value)
@@ -108,12 +117,19 @@ package enum ClientJSON {
         return type
     }
 
+    /// The object's `type` where that is its first member; nil: it isn't, or the text is wrong there.
+    private static func leadingType(of bytes: UnsafeRawBufferPointer) -> String? {
+        var scanner = JSONScanner(bytes)
+        return scanner.leadingString("type", limit: identifierBytes)
+    }
+
     private static func decode<Message: JSONMessage>(
         _ bytes: UnsafeRawBufferPointer, _ empty: Message
     ) throws(ClientFrameError) -> Message {
         var scanner = JSONScanner(bytes)
         var message = empty
         try message.decode(&scanner, path: "")
+        try scanner.end()
         return message
     }
 }

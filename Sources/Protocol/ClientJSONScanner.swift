@@ -17,8 +17,9 @@ struct JSONScanner {
         fileprivate let bytes: UnsafeRawBufferPointer
 
         static func ~= (name: StaticString, key: Key) -> Bool {
-            name.utf8CodeUnitCount == key.bytes.count
-                && UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount).elementsEqual(key.bytes)
+            guard name.utf8CodeUnitCount == key.bytes.count else { return false }
+            for index in 0..<key.bytes.count where name.utf8Start[index] != key.bytes[index] { return false }
+            return true
         }
     }
 
@@ -76,13 +77,21 @@ struct JSONScanner {
             let key = try rawString()
             if key.escaped {
                 _ = try unescape(key.bytes)
-            } else if key.bytes.contains(where: { $0 >= 0x80 }) {
-                _ = try text(key.bytes)
+            } else {
+                try check(key.bytes)
             }
             guard consume(UInt8(ascii: ":")) else { throw Self.malformed("a colon is missing") }
             try member(&self, Key(bytes: key.escaped ? UnsafeRawBufferPointer(rebasing: bytes[0..<0]) : key.bytes))
         } while consume(UInt8(ascii: ","))
         guard consume(UInt8(ascii: "}")) else { throw Self.malformed("an object does not end") }
+    }
+
+    /// The value of an object's first member, if that has this name and is a string.
+    mutating func leadingString(_ name: StaticString, limit: Int) -> String? {
+        guard consume(UInt8(ascii: "{")), (try? peek()) == UInt8(ascii: "\""), let key = try? rawString(), !key.escaped,
+            name ~= Key(bytes: key.bytes), consume(UInt8(ascii: ":"))
+        else { return nil }
+        return try? string(nil, limit: limit)
     }
 
     /// Reads an array; `element` must consume each element.
@@ -107,7 +116,7 @@ struct JSONScanner {
             try array(nil) { (scanner) throws(ClientFrameError) in try scanner.skip() }
         case UInt8(ascii: "\""):
             let string = try rawString()
-            if string.escaped { _ = try unescape(string.bytes) } else { _ = try text(string.bytes) }
+            if string.escaped { _ = try unescape(string.bytes) } else { try check(string.bytes) }
         case UInt8(ascii: "t"): try literal("true")
         case UInt8(ascii: "f"): try literal("false")
         case UInt8(ascii: "n"): try literal("null")
@@ -223,9 +232,16 @@ struct JSONScanner {
         return try text(key.bytes)
     }
 
-    private func text(_ raw: some Sequence<UInt8>) throws(ClientFrameError) -> String {
-        guard let value = String(validating: raw, as: UTF8.self) else { throw Self.malformed("not UTF-8") }
+    private func text(_ raw: UnsafeRawBufferPointer) throws(ClientFrameError) -> String {
+        // As bytes that are known to lie side by side: anything else is validated one by one.
+        let value = raw.withMemoryRebound(to: UInt8.self) { String(validating: $0, as: UTF8.self) }
+        guard let value else { throw Self.malformed("not UTF-8") }
         return value
+    }
+
+    /// Whether it is UTF-8, which all of ASCII is.
+    private func check(_ raw: UnsafeRawBufferPointer) throws(ClientFrameError) {
+        if raw.contains(where: { $0 >= 0x80 }) { _ = try text(raw) }
     }
 
     /// The bytes between a string's quotes, and whether there is an escape among them.
@@ -275,7 +291,8 @@ struct JSONScanner {
             default: throw Self.malformed("an unknown escape")
             }
         }
-        return try text(out)
+        guard let value = String(validating: out, as: UTF8.self) else { throw Self.malformed("not UTF-8") }
+        return value
     }
 
     /// The scalar of `\uXXXX`, or of two of them that are a surrogate pair; `at` is behind the first `u`.

@@ -4,7 +4,7 @@ struct JSONWriter {
     private var comma = false
 
     /// `storage` gives its memory; its contents go.
-    init(reusing storage: [UInt8]) {
+    init(reusing storage: consuming [UInt8]) {
         bytes = storage
         bytes.removeAll(keepingCapacity: true)
     }
@@ -97,19 +97,19 @@ struct JSONWriter {
         endObject()
     }
 
-    private mutating func integer(_ value: UInt64) {
-        if value < 10 {
-            bytes.append(0x30 + UInt8(value))
-            return
+    /// An identifier as clients see it, or with `dash` that of an event.
+    mutating func member(_ name: StaticString, decimal value: UInt64, dash second: UInt64? = nil) {
+        self.name(name)
+        bytes.append(UInt8(ascii: "\""))
+        integer(value)
+        if let second {
+            bytes.append(UInt8(ascii: "-"))
+            integer(second)
         }
-        let start = bytes.count
-        var rest = value
-        while rest > 0 {
-            bytes.append(0x30 + UInt8(rest % 10))
-            rest /= 10
-        }
-        bytes[start...].reverse()
+        bytes.append(UInt8(ascii: "\""))
     }
+
+    private mutating func integer(_ value: UInt64) { Decimal.append(value, to: &bytes) }
 
     private mutating func string(_ value: String) {
         bytes.append(UInt8(ascii: "\""))

@@ -143,6 +143,29 @@ extension ClientAck {
     }
 }
 
+extension RelayAppendRequest {
+    /// A message for a conversation.
+    package init(_ request: MessagesSendRequest, conversation: UInt64) {
+        self.init()
+        self.conversation = conversation
+        sender = request.user
+        clientID = request.clientID
+        kind = .message
+        body = request.body
+    }
+}
+
+extension MessagesSendResponse {
+    /// What became of it.
+    package init(_ response: RelayAppendResponse) {
+        self.init()
+        conversation = response.conversation
+        seq = response.seq
+        sentAtMs = response.sentAtMs
+        duplicate = response.duplicate
+    }
+}
+
 extension ClientError {
     /// A frame that was refused.
     package init(_ error: ClientFrameError, ref: String = "") {

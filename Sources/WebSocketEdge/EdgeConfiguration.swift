@@ -23,6 +23,8 @@ package struct EdgeConfiguration: Sendable {
     /// Bytes waiting to be sent above which a connection counts as slow, and below which it no longer does.
     package var highWatermark = 256 * 1024
     package var lowWatermark = 64 * 1024
+    /// How long a frame that can wait does so at most.
+    package var unhurried: TimeAmount = .milliseconds(5)
     /// How long a slow peer may take none of what waits for it before the connection is cut.
     package var stallTimeout: TimeAmount = .seconds(60)
     /// Connections accepted in one turn of the loop.

@@ -20,6 +20,8 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
     var wheelIndex: Int32 = -1
     private var phase = Phase.request
     private var isDirty = false
+    /// Whether something was written that leaves with the next flush, or soon without one.
+    private var isWaiting = false
     /// Whether anything came since the last ping, and pings that nothing came after.
     private var heard = false
     private var unanswered: UInt8 = 0
@@ -63,6 +65,12 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
     package func write(_ frame: ByteBuffer) {
         guard phase == .open else { return }
         send(frame)
+    }
+
+    /// Writes a frame that can wait for the next one: it leaves with that, or within some milliseconds.
+    package func writeUnhurried(_ frame: ByteBuffer) {
+        guard phase == .open else { return }
+        send(frame, isUnhurried: true)
     }
 
     /// Starts the close handshake; the session's `closed` follows when the connection is gone.
@@ -288,7 +296,7 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
             guard phase == .open else { return }
             session?.receivedControl()
             // A peer that pings and does not read gets no more than fits.
-            if isWritable { write(ServerFrames.frame(.pong, payload)) }
+            if isWritable { write(ServerFrames.frame(.pong, Array(payload))) }
         case .message(_, let assembled):
             guard phase == .open, let session else { return }
             loop.count { $0.messagesIn += 1 }
@@ -314,14 +322,20 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
         }
     }
 
-    private func send(_ frame: ByteBuffer) {
+    private func send(_ frame: ByteBuffer, isUnhurried: Bool = false) {
         guard let context else { return }
         loop.count {
             $0.framesOut += 1
             $0.bytesOut += UInt64(frame.readableBytes)
         }
         context.write(wrapOutboundOut(frame), promise: nil)
-        if !isDirty {
+        if isDirty { return }
+        if isUnhurried {
+            if !isWaiting {
+                isWaiting = true
+                loop.flushSoon(self)
+            }
+        } else {
             isDirty = true
             loop.flushLater(self)
         }
@@ -329,8 +343,14 @@ package final class EdgeConnection: ChannelInboundHandler, WheelMember {
 
     // MARK: For the loop
 
+    /// What waits has waited long enough.
+    func flushWaiting() {
+        if isWaiting { flush() }
+    }
+
     func flush() {
         isDirty = false
+        isWaiting = false
         guard let context else { return }
         guard closeAfterFlush else {
             context.flush()

@@ -59,6 +59,8 @@ package final class EdgeLoop {
     private var wheel: HeartbeatWheel<EdgeConnection>
     private var dirty: [EdgeConnection] = []
     private var flushScheduled = false
+    /// Connections with something written that can wait a little.
+    private var waiting: [EdgeConnection] = []
     /// Deadlines of requests, then of close handshakes: each kind takes equally long, so they come due in order.
     private var requests: Deque<(due: NIODeadline, connection: EdgeConnection)> = []
     private var closes: Deque<(due: NIODeadline, connection: EdgeConnection)> = []
@@ -143,6 +145,18 @@ package final class EdgeLoop {
         flushScheduled = true
         let loop = NIOLoopBound(self, eventLoop: eventLoop)
         eventLoop.execute { loop.value.flush() }
+    }
+
+    /// Flushes the connection a little later, unless something else does before.
+    func flushSoon(_ connection: EdgeConnection) {
+        waiting.append(connection)
+        guard waiting.count == 1 else { return }
+        let loop = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: configuration.unhurried) {
+            let waiting = loop.value.waiting
+            loop.value.waiting.removeAll(keepingCapacity: waiting.count <= 4096)
+            for connection in waiting { connection.flushWaiting() }
+        }
     }
 
     private func flush() {

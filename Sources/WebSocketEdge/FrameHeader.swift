@@ -89,18 +89,14 @@ package struct FrameHeader: Equatable, Sendable {
 package enum ServerFrames {
     /// A whole frame in one buffer, to be written to as many connections as it is for.
     package static func frame(
-        _ opcode: Opcode, _ payload: some Collection<UInt8>, allocator: ByteBufferAllocator = ByteBufferAllocator()
+        _ opcode: Opcode, _ payload: [UInt8], allocator: ByteBufferAllocator = ByteBufferAllocator()
     ) -> ByteBuffer {
         var buffer = allocator.buffer(capacity: payload.count + 10)
-        buffer.writeInteger(0x80 | opcode.rawValue)
+        let first = 0x80 | opcode.rawValue
         switch payload.count {
-        case ...125: buffer.writeInteger(UInt8(payload.count))
-        case ...0xFFFF:
-            buffer.writeInteger(126 as UInt8)
-            buffer.writeInteger(UInt16(payload.count))
-        default:
-            buffer.writeInteger(127 as UInt8)
-            buffer.writeInteger(UInt64(payload.count))
+        case ...125: buffer.writeMultipleIntegers(first, UInt8(payload.count))
+        case ...0xFFFF: buffer.writeMultipleIntegers(first, 126 as UInt8, UInt16(payload.count))
+        default: buffer.writeMultipleIntegers(first, 127 as UInt8, UInt64(payload.count))
         }
         buffer.writeBytes(payload)
         return buffer

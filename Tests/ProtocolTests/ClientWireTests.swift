@@ -123,4 +123,45 @@ struct Fault: Sendable {
         #expect(ClientEvent(event, withClientID: false).clientID == "")
         #expect(ClientEvent(event, withClientID: false).id == "1-2")
     }
+
+    /// The short way of writing a message's frame writes what the long way does.
+    @Test func aMessagesFrameIsWrittenAsAnyOther() throws {
+        var generator = SystemRandomNumberGenerator()
+        let texts = ["", "hello", "\"quoted\" \\ \u{1}\n", "déjà vu 👩‍👩‍👧", String(repeating: "long ", count: 300)]
+        for _ in 0..<500 {
+            var event = LogEvent()
+            event.kind = .message
+            event.conversation = .random(in: 1...UInt64(Int64.max), using: &generator)
+            event.seq = [1, 9, 10, 127, 128, 99_999, UInt64(Int64.max)].randomElement(using: &generator)!
+            event.sender = .random(in: 1...UInt64(Int64.max), using: &generator)
+            event.sentAtMs = [0, 1, 1_800_000_000_000].randomElement(using: &generator)!
+            event.clientID = ["", "c-1", "\"é"].randomElement(using: &generator)!
+            event.body.text = texts.randomElement(using: &generator)!
+            event.body.format = [.plain, .markdown].randomElement(using: &generator)!
+            event.body.attachments = Array(["m1", "m2"].prefix(.random(in: 0...2, using: &generator)))
+            event.body.replyTo = [0, 1, 300].randomElement(using: &generator)!
+            event.body.mentions = Array([7, UInt64(Int64.max)].prefix(.random(in: 0...2, using: &generator)))
+            #expect(MessageEventFrame.isFor(event))
+            for withClientID in [true, false] {
+                var frame = ClientServerFrame()
+                frame.event = ClientEvent(event, withClientID: withClientID)
+                let protobuf = MessageEventFrame.protobuf(event, withClientID: withClientID)
+                let expected: [UInt8] = try frame.serializedBytes()
+                #expect(protobuf == expected)
+                let json = MessageEventFrame.json(event, withClientID: withClientID, reusing: [])
+                #expect(
+                    String(decoding: json, as: UTF8.self) == String(decoding: ClientJSON.encode(frame), as: UTF8.self))
+            }
+        }
+    }
+
+    @Test func whatIsNoLongerThereHasNoShortWay() {
+        var event = LogEvent()
+        event.kind = .message
+        event.deleted = true
+        #expect(!MessageEventFrame.isFor(event))
+        event.deleted = false
+        event.kind = .edit
+        #expect(!MessageEventFrame.isFor(event))
+    }
 }

@@ -45,7 +45,7 @@ private final class EchoSession: EdgeSession {
     let connection: EdgeConnection
     init(_ connection: EdgeConnection) { self.connection = connection }
     func received(_ message: UnsafeRawBufferPointer) {
-        connection.write(ServerFrames.frame(connection.subprotocol == .json ? .text : .binary, message))
+        connection.write(ServerFrames.frame(connection.subprotocol == .json ? .text : .binary, Array(message)))
     }
     func receivedControl() {}
     func writabilityChanged(_ isWritable: Bool) {}

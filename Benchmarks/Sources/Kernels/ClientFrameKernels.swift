@@ -66,6 +66,31 @@ let clientFrameKernels = [
     },
     Kernel("protobuf-event-encode", operations: 5_000) { encodeProtobuf(Samples.eventFrames) },
     Kernel("protobuf-ack-encode", operations: 8_000) { encodeProtobuf(Samples.ackFrames) },
+    // A message of the log as the frame that clients get: the way that nearly every event takes.
+    Kernel("json-message-frame", operations: 8_000) {
+        let events = Samples.events
+        var bytes: [UInt8] = []
+        return { count in
+            var sum = 0
+            for number in 0..<count {
+                let storage = bytes
+                bytes = []
+                bytes = MessageEventFrame.json(events[number % Samples.count], withClientID: false, reusing: storage)
+                sum &+= bytes.count
+            }
+            return sum
+        }
+    },
+    Kernel("protobuf-message-frame", operations: 8_000) {
+        let events = Samples.events
+        return { count in
+            var sum = 0
+            for number in 0..<count {
+                sum &+= MessageEventFrame.protobuf(events[number % Samples.count], withClientID: false).count
+            }
+            return sum
+        }
+    },
     Kernel("event-for-client", operations: 4_000) {
         // The log's event as clients see it, before it is encoded.
         let events = Samples.events

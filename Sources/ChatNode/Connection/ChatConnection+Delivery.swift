@@ -56,8 +56,10 @@ extension ChatConnection {
     }
 
     private func write(_ event: EncodedEvent) {
-        edge.write(
-            event.frame(edge.subprotocol, isOwn: event.event.sender == user.rawValue, &shard.encoder))
+        let isOwn = event.event.sender == user.rawValue
+        let frame = event.frame(edge.subprotocol, isOwn: isOwn, &shard.encoder)
+        // Most likely the answer to what the user has just sent here follows: both leave together.
+        if isOwn, lanes != nil { edge.writeUnhurried(frame) } else { edge.write(frame) }
     }
 
     private func read(_ round: DeliveryStateMachine<EncodedEvent>.Round) {

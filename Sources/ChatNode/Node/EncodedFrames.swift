@@ -8,12 +8,33 @@ import WebSocketEdge
 struct FrameEncoder {
     private var scratch: [UInt8] = []
 
+    /// The memory for the next text, of which nobody else must hold a part.
+    private mutating func takeScratch() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &scratch)
+        return taken
+    }
+
+    /// An event's frame.
+    mutating func encode(_ event: LogEvent, withClientID: Bool, _ subprotocol: Subprotocol) -> ByteBuffer {
+        guard MessageEventFrame.isFor(event) else {
+            return encode(.event(ClientEvent(event, withClientID: withClientID)), subprotocol)
+        }
+        switch subprotocol {
+        case .json:
+            scratch = MessageEventFrame.json(event, withClientID: withClientID, reusing: takeScratch())
+            return ServerFrames.frame(.text, scratch)
+        case .protobuf:
+            return ServerFrames.frame(.binary, MessageEventFrame.protobuf(event, withClientID: withClientID))
+        }
+    }
+
     mutating func encode(_ frame: ClientServerFrame.OneOf_Frame, _ subprotocol: Subprotocol) -> ByteBuffer {
         var message = ClientServerFrame()
         message.frame = frame
         switch subprotocol {
         case .json:
-            scratch = ClientJSON.encode(message, reusing: scratch)
+            scratch = ClientJSON.encode(message, reusing: takeScratch())
             return ServerFrames.frame(.text, scratch)
         case .protobuf:
             // Ours has no required fields, so this can't fail.
@@ -44,7 +65,7 @@ final class EncodedEvent {
             case (.protobuf, true): ownProtobuf
             }
         if let known { return known }
-        let frame = encoder.encode(.event(ClientEvent(event, withClientID: isOwn)), subprotocol)
+        let frame = encoder.encode(event, withClientID: isOwn, subprotocol)
         switch (subprotocol, isOwn) {
         case (.json, false): json = frame
         case (.json, true): ownJSON = frame
