@@ -32,17 +32,11 @@ package final class MessagesCore: MessagesService {
         _ request: MessagesSendRequest, options: CallOptions
     ) async throws(RPCError) -> MessagesSendResponse {
         do { try check(request) } catch { throw RPCError(error) }
-        var append = RelayAppendRequest()
-        if request.conversation == 0 {
-            append.conversation = try await people.direct(request.user, request.to, options: options)
-        } else {
-            append.conversation = request.conversation
+        var conversation = request.conversation
+        if conversation == 0 {
+            conversation = try await people.direct(request.user, request.to, options: options)
         }
-        append.sender = request.user
-        append.clientID = request.clientID
-        append.kind = .message
-        append.body = request.body
-        return try await store(append, options: options)
+        return try await store(RelayAppendRequest(request, conversation: conversation), options: options)
     }
 
     package func amend(_ request: MessagesAmendRequest, context: RPCContext) async throws -> MessagesSendResponse {
@@ -82,13 +76,7 @@ package final class MessagesCore: MessagesService {
         try expect(append.conversation)
         var options = options
         options.key = append.conversation
-        let stored = try await relay.append(append, options: options)
-        var response = MessagesSendResponse()
-        response.conversation = stored.conversation
-        response.seq = stored.seq
-        response.sentAtMs = stored.sentAtMs
-        response.duplicate = stored.duplicate
-        return response
+        return MessagesSendResponse(try await relay.append(append, options: options))
     }
 
     /// - Throws: `not_found` for a conversation of the other kind.

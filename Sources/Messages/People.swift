@@ -1,6 +1,7 @@
 import NIOConcurrencyHelpers
 package import Protocol
 package import RPC
+import ServiceKit
 
 /// Users, and which conversation two of them have.
 ///

@@ -96,6 +96,10 @@ package final class Reactor: SerialExecutor, @unchecked Sendable {
 
     // MARK: From any thread
 
+    /// Has tasks run on the reactor's thread while they are on no actor (SE-0417): what they await of a driver on this
+    /// reactor then costs no change of threads, neither there nor back.
+    package var taskExecutor: any TaskExecutor { ReactorTaskExecutor(reactor: self) }
+
     package nonisolated func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         submit { $0.jobs.append(job) }
@@ -332,6 +336,18 @@ extension Duration {
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         if overflow { return seconds < 0 ? .min : .max / 2 }
         return product.addingReportingOverflow(attoseconds / 1_000_000_000).partialValue
+    }
+}
+
+/// A reactor as what tasks prefer to run on.
+private final class ReactorTaskExecutor: TaskExecutor {
+    private let reactor: Reactor
+
+    init(reactor: Reactor) { self.reactor = reactor }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        reactor.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 }
 

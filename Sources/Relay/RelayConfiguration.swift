@@ -13,6 +13,8 @@ package struct RelayConfiguration: Sendable {
     package var acknowledgeQueue = 20_000
     /// Committed batches that may wait to be pushed.
     package var pushQueue = 1_000
+    /// Conversations of which it is remembered where they are and who writes there (in one of two generations).
+    package var rememberedConversations = 20_000
     /// Members remembered, all conversations together (in one of two generations).
     package var rememberedMembers = 200_000
     /// Events in one page of a sync, and bytes of their bodies.
@@ -20,6 +22,9 @@ package struct RelayConfiguration: Sendable {
     package var syncPageBytes = 64 * 1024
     /// How long a node may be missing from the membership before its connections are forgotten.
     package var nodeGrace: Duration = .seconds(30)
+    /// Devices whose conversations are looked up in one query, and how many may wait for it.
+    package var standingsBatch = 64
+    package var standingsQueue = 20_000
     /// Connections to PostgreSQL that read.
     package var readers = 4
     /// Members of a group up to which they are told at once who has got, and who has read what; of larger ones one asks.

@@ -17,9 +17,11 @@ extension RelayCore {
         _ request: RelaySyncRequest, write: (RelaySyncPage) async throws -> Void
     ) async throws {
         let cursors = Dictionary(request.cursors.map { ($0.conversation, $0.seq) }, uniquingKeysWith: min)
+        let named = Array(cursors.keys)
         let standings = try await answering {
-            try await store.standings(
-                user: request.user, device: request.device, all: request.all, named: Array(cursors.keys))
+            request.all
+                ? try await self.standings.standings(.init(user: request.user, device: request.device, named: named))
+                : try await store.standings(user: request.user, in: named)
         }
         var plan = SyncPlan(standings, cursors: cursors)
         var page = RelaySyncPage()

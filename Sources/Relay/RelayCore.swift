@@ -15,6 +15,7 @@ package final class RelayCore: RelayService {
     let followers: CommitSignal
     package let pages: PageCache?
     package let configuration: RelayConfiguration
+    let standings: StandingsReader
     let appender: Appender
     let acknowledger: Acknowledger
     let metrics: RelayMetrics
@@ -35,6 +36,7 @@ package final class RelayCore: RelayService {
         self.configuration = configuration
         self.metrics = metrics
         self.now = now
+        standings = StandingsReader(store: store, configuration: configuration)
         signals = UserSignals()
         followers = CommitSignal()
         pages = redis.map {
@@ -52,10 +54,12 @@ package final class RelayCore: RelayService {
     /// Commits and pushes until cancelled.
     package func run() async {
         await withTaskGroup { group in
+            let executor = self.store.executor
             group.addTask { await self.store.run() }
-            group.addTask { await self.appender.run() }
-            group.addTask { await self.acknowledger.run() }
-            group.addTask { await self.pusher.run() }
+            group.addTask(executorPreference: executor) { await self.standings.run() }
+            group.addTask(executorPreference: executor) { await self.appender.run() }
+            group.addTask(executorPreference: executor) { await self.acknowledger.run() }
+            group.addTask(executorPreference: executor) { await self.pusher.run() }
             if let pages = self.pages { group.addTask { await pages.run() } }
         }
     }

@@ -4,6 +4,8 @@ package import CoreMetrics
 package struct RelayMetrics: Sendable {
     /// Events stored.
     let appends: Counter
+    /// Of these, messages whose place the relay knew.
+    let knownAppends: Counter
     /// Appends that were answered with an event stored before.
     let duplicates: Counter
     /// Appends refused because too many waited.
@@ -39,6 +41,7 @@ package struct RelayMetrics: Sendable {
     package init(factory: any MetricsFactory = NOOPMetricsHandler.instance) {
         func counter(_ name: String) -> Counter { Counter(label: "roost_relay_\(name)_total", factory: factory) }
         appends = counter("appends")
+        knownAppends = counter("appends_known")
         duplicates = counter("duplicates")
         shed = counter("shed")
         failedBatches = counter("failed_batches")

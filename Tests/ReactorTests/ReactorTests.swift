@@ -52,6 +52,23 @@ import Testing
         }
     }
 
+    /// A task that prefers the reactor is there before and after what it waits for, also once the reactor was stopped.
+    @Test func tasksThatPreferItRunOnTheThread() async {
+        let reactor = Reactor(name: "test")
+        await withTaskGroup { group in
+            group.addTask(executorPreference: reactor.taskExecutor) {
+                #expect(reactor.isOnThread)
+                await withUnsafeContinuation { continuation in
+                    reactor.execute { _ = reactor.schedule(after: .milliseconds(5)) { continuation.resume() } }
+                }
+                #expect(reactor.isOnThread)
+                reactor.stop()
+                await Task.yield()
+                #expect(reactor.isOnThread)
+            }
+        }
+    }
+
     @Test func stoppedReactorStillLetsTasksOut() async throws {
         let reactor = Reactor()
         let resident = Resident(reactor)

@@ -20,6 +20,14 @@ extension DatabaseTests {
                         ]
                     ),
                     (
+                        LogStatements.appendKnown,
+                        [
+                            ids, ids, ids, ids, ids, .timestampArray([1, 2]), ids, ids, ids, ids,
+                            .timestampArray([1, 2]), texts, .bytesArray([[1], nil]), ids, ids, ids, ids, ids, ids,
+                            .boolArray([true, false]),
+                        ]
+                    ),
+                    (
                         LogStatements.amend,
                         [
                             ids, ids, texts, .int2Array([1, 2]), .bytesArray([[1], nil]), .int8Array([nil, 1]), texts,
@@ -40,7 +48,7 @@ extension DatabaseTests {
                     (LogStatements.addDevice, [.int8(1), .int8(2), .int8(100)]),
                     (LogStatements.findDirect, [.int8(1), .int8(2)]),
                     (LogStatements.makeDirect, [.int8(1), .int8(2), .int8(3), now]),
-                    (ReadStatements.positionsOfAll, [.int8(1), .int8(2), ids]),
+                    (ReadStatements.positionsOfAll, [ids, ids, .textArray(["{}", "{1,2}"])]),
                     (ReadStatements.positionsOfSome, [.int8(1), ids]),
                     (ReadStatements.ranges, [ids, ids, ids]),
                     (ReadStatements.window, [.int8(1), .int8(2)]),

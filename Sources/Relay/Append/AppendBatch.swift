@@ -50,23 +50,38 @@ package struct AppendOutcome: Sendable, Equatable {
     package var sentAt: Int64
     /// The version of the conversation's membership at the commit.
     package var membership: Int64
+    /// Of a message that was stored: how many messages there are up to it.
+    package var ordinal: Int64?
 
-    package init(verdict: Verdict, conversation: UInt64, seq: UInt64, sentAt: Int64, membership: Int64) {
+    package init(
+        verdict: Verdict, conversation: UInt64, seq: UInt64, sentAt: Int64, membership: Int64, ordinal: Int64? = nil
+    ) {
         self.verdict = verdict
         self.conversation = conversation
         self.seq = seq
         self.sentAt = sentAt
         self.membership = membership
+        self.ordinal = ordinal
     }
 }
 
 /// The requests of one commit, as a value: one row for each event, however often the batch holds it, in rounds that are
 /// stored one after the other.
 package struct AppendBatch {
+    /// PostgreSQL tells client ids apart by their bytes, Swift's strings do not.
     private struct Source: Hashable {
         var sender: UInt64
-        /// UTF-8, since PostgreSQL tells them apart by their bytes and Swift's strings do not.
-        var clientID: [UInt8]
+        var clientID: String
+
+        static func == (left: Self, right: Self) -> Bool {
+            left.sender == right.sender && left.clientID.utf8.elementsEqual(right.clientID.utf8)
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(sender)
+            var clientID = clientID
+            clientID.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        }
     }
 
     package let requests: [RelayAppendRequest]
@@ -86,7 +101,7 @@ package struct AppendBatch {
         known.reserveCapacity(requests.count)
         for (index, request) in requests.enumerated() {
             if !request.clientID.isEmpty, request.kind == .message {
-                let source = Source(sender: request.sender, clientID: Array(request.clientID.utf8))
+                let source = Source(sender: request.sender, clientID: request.clientID)
                 if let row = known[source] {
                     rowOf.append(row)
                     continue

@@ -1,6 +1,7 @@
 import CoreMetrics
 import DequeModule
 package import Logging
+import NIOConcurrencyHelpers
 package import NIOCore
 import Postgres
 package import Protocol
@@ -30,6 +31,8 @@ package final class Appender: Sendable {
     }
 
     private let batcher: Batcher<Item>
+    /// Used by one commit after the other.
+    private let memory: NIOLockedValueBox<ConversationMemory>
     private let store: LogStore
     private let timeout: Duration
     private let changeTimeout: Duration
@@ -43,6 +46,7 @@ package final class Appender: Sendable {
         now: @escaping @Sendable () -> Int64
     ) {
         batcher = Batcher(batchLimit: configuration.appendBatch, queueLimit: configuration.appendQueue)
+        memory = NIOLockedValueBox(ConversationMemory(limit: configuration.rememberedConversations))
         timeout = configuration.appendTimeout
         changeTimeout = configuration.changeTimeout
         self.store = store
@@ -132,11 +136,19 @@ package final class Appender: Sendable {
     private func commit(_ batch: AppendBatch, _ replies: [Reply]) async {
         let outcomes: [AppendOutcome]
         let now = now()
+        // Only the first attempt goes by what is remembered: if that fails, it may be because of it.
+        var plan = memory.withLockedValue { $0.plan(batch, now: now) }
         do {
             outcomes = try await storing(isRepeatable: batch.isRepeatable) { () async throws(PostgresError) in
-                try await store.append(batch, now: now, timeout: timeout)
+                let known = plan
+                plan = nil
+                let outcomes = try await store.append(batch, known: known, now: now, timeout: timeout)
+                metrics.knownAppends.increment(by: known?.outcomes.count ?? 0)
+                return outcomes
             }
+            memory.withLockedValue { $0.stored(batch, outcomes) }
         } catch {
+            memory.withLockedValue { $0.forget(batch.rows.lazy.map(\.conversation)) }
             let failure = failed(error, count: batch.rows.count)
             for reply in replies { reply(.failure(failure)) }
             return
@@ -154,6 +166,7 @@ package final class Appender: Sendable {
     private func commit(_ change: GroupChange) async -> Result<RelayChangeGroupResponse, RPCError> {
         let outcome: GroupChangeOutcome
         let now = now()
+        memory.withLockedValue { $0.forget(CollectionOfOne(change.request.conversation.column)) }
         do {
             outcome = try await storing(isRepeatable: true) { () async throws(PostgresError) in
                 try await store.change(change, now: now, timeout: changeTimeout)
@@ -200,7 +213,7 @@ package final class Appender: Sendable {
                 return outcome
             } catch {
                 if error.sqlState == .uniqueViolation || error.sqlState == .deadlockDetected
-                    || error.sqlState == .serializationFailure
+                    || error.sqlState == .serializationFailure || error.sqlState == .divisionByZero
                 {
                     races += 1
                     guard races < 10 else { throw error }

@@ -48,7 +48,7 @@ package struct PushQueue {
     private let limits: Limits
     private var state = State.idle
     private var failures = 0
-    private var deliveries: Deque<ChatDelivery> = []
+    private var deliveries: Deque<(delivery: ChatDelivery, size: Int)> = []
     private var bytes = 0
     private var receipts: [ChatReceipt] = []
     private var typings: [ChatTyping] = []
@@ -67,8 +67,11 @@ package struct PushQueue {
     /// Events, in order. The caller adds all that it has, then carries out the one action.
     package mutating func add(_ added: [ChatDelivery]) -> Action {
         if case .lost = state { return .none }
-        for delivery in added { bytes += Self.size(delivery) }
-        deliveries.append(contentsOf: added)
+        for delivery in added {
+            let size = Self.size(delivery)
+            bytes += size
+            deliveries.append((delivery, size))
+        }
         guard deliveries.count <= limits.queuedDeliveries, bytes <= limits.queuedBytes else { return lose() }
         return sendIfIdle()
     }
@@ -139,10 +142,10 @@ package struct PushQueue {
         var count = 0
         var size = 0
         while count < min(deliveries.count, limits.callDeliveries), size < limits.callBytes {
-            size += Self.size(deliveries[count])
+            size += deliveries[count].size
             count += 1
         }
-        request.deliveries = Array(deliveries.prefix(count))
+        request.deliveries = deliveries.prefix(count).map(\.delivery)
         deliveries.removeFirst(count)
         bytes -= size
         swap(&request.receipts, &receipts)

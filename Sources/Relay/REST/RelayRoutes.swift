@@ -88,8 +88,8 @@ package struct RelayRoutes: Sendable {
 
     private func standings(of identity: Identity) async throws(RPCError) -> [SyncPlan.Standing] {
         try await answering {
-            try await core.store.standings(
-                user: identity.user.rawValue, device: identity.device.rawValue, all: true, named: [])
+            try await core.standings.standings(
+                .init(user: identity.user.rawValue, device: identity.device.rawValue))
         }
     }
 

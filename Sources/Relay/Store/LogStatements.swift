@@ -13,7 +13,7 @@ package enum LogStatements {
     /// the rest. The hot path: what else there is goes through `amend`.
     ///
     /// Parameters: conversations, senders, client ids, bodies, now. Answers a row for each of them: position (from 1),
-    /// outcome (`AppendOutcome.Verdict`), conversation, seq, sent_at, membership.
+    /// outcome (`AppendOutcome.Verdict`), conversation, seq, sent_at, membership, ordinal (of what is stored).
     package static let append: Statement = """
         WITH input AS (
             SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[])
@@ -62,15 +62,56 @@ package enum LogStatements {
             ) p
             WHERE m.conversation = p.conversation AND m.user_id = p.sender
         )
-        SELECT position, 0 AS outcome, conversation, seq, sent_at, membership FROM placed
+        SELECT position, 0 AS outcome, conversation, seq, sent_at, membership, ordinal FROM placed
         UNION ALL
         SELECT j.position,
             CASE WHEN j.known_seq IS NOT NULL THEN 1 WHEN j.head IS NULL THEN 2 WHEN j.refused THEN 4 ELSE 3 END,
             coalesce(j.known_conversation, j.conversation), coalesce(j.known_seq, 0), coalesce(e.sent_at, $5),
-            coalesce(j.membership, 0)
+            coalesce(j.membership, 0), NULL::bigint
         FROM judged j
         LEFT JOIN relay.events e ON e.conversation = j.known_conversation AND e.seq = j.known_seq
         WHERE j.known_seq IS NOT NULL OR j.refused IS NOT FALSE OR j.head IS NULL
+        """
+
+    /// Appends messages whose place the relay knows, or does nothing and fails with `division_by_zero`: where a conversation
+    /// is not what the relay took it for. What has changed there since is then seen by `append`.
+    ///
+    /// Parameters: of conversations their ids, heads and memberships as they must be, heads, ordinals and active_ats as they
+    /// become (1-6); of events conversations, seqs, ordinals, senders, sent_ats, client ids, bodies (7-13); of senders
+    /// conversations, users, the events before their first, their last, its ordinal, how many, whether these follow one
+    /// another (14-20). Conversations and senders are in the order of their locks.
+    package static let appendKnown: Statement = """
+        WITH advanced AS (
+            UPDATE relay.conversations c SET head = i.head, ordinal = i.ordinal, active_at = i.active_at
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[])
+                AS i (id, old_head, membership, head, ordinal, active_at)
+            WHERE c.id = i.id AND c.head = i.old_head AND c.membership = i.membership
+            RETURNING c.id
+        ), stored AS (
+            INSERT INTO relay.events (conversation, seq, ordinal, sender, sent_at, kind, client_id, body)
+            SELECT conversation, seq, ordinal, sender, sent_at, 1, client_id, body
+            FROM unnest(
+                $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::text[], $13::bytea[]
+            ) AS i (conversation, seq, ordinal, sender, sent_at, client_id, body)
+        ), seen AS (
+            -- As in `append`.
+            UPDATE relay.members m
+            SET read_seq = CASE WHEN p.run AND m.read_seq = p.before THEN p.last ELSE m.read_seq END,
+                read_ordinal = CASE WHEN p.run AND m.read_seq = p.before THEN p.ordinal ELSE m.read_ordinal END,
+                own_ahead = CASE WHEN p.run AND m.read_seq = p.before THEN 0 ELSE m.own_ahead + p.messages END,
+                delivered_seq = CASE WHEN p.run AND m.delivered_seq = p.before THEN p.last ELSE m.delivered_seq END
+            FROM unnest(
+                $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::boolean[]
+            ) AS p (conversation, sender, before, last, ordinal, messages, run)
+            WHERE m.conversation = p.conversation AND m.user_id = p.sender
+        ), noted AS (
+            INSERT INTO relay.sends (sender, conversation, seq, client_id)
+            SELECT sender, conversation, seq, client_id
+            FROM unnest($10::bigint[], $7::bigint[], $8::bigint[], $12::text[])
+                AS i (sender, conversation, seq, client_id)
+            ORDER BY sender, client_id
+        )
+        SELECT 1 / (count(*) = cardinality($1))::integer FROM advanced
         """
 
     /// Who is in conversations ($1) now, and who left them at events ($2) or later: conversation, membership, kind, user,
@@ -87,9 +128,15 @@ package enum LogStatements {
         SELECT refused FROM relay.members WHERE conversation = $1 AND user_id = $2 AND left_seq IS NULL
         """
 
-    /// Refuses (or, $3 false, no longer refuses) what the user $2 says in the conversation $1.
+    /// Refuses (or, $3 false, no longer refuses) what the user $2 says in the conversation $1, which must be locked. That
+    /// makes another membership: relays remember by its version who may write.
     package static let refuse: Statement = """
-        UPDATE relay.members SET refused = $3 WHERE conversation = $1 AND user_id = $2 AND refused <> $3
+        WITH changed AS (
+            UPDATE relay.members SET refused = $3
+            WHERE conversation = $1 AND user_id = $2 AND refused <> $3
+            RETURNING conversation
+        )
+        UPDATE relay.conversations c SET membership = membership + 1 FROM changed WHERE c.id = changed.conversation
         """
 
     package static let findDirect: Statement = """

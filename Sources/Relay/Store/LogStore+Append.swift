@@ -6,26 +6,36 @@ extension LogStore {
     /// Stores a batch in one transaction and one round trip; an outcome for each row.
     ///
     /// - Parameters:
+    ///   - known: those of its rows whose places are known already. Throws `divisionByZero` where they are not what they were
+    ///     taken for.
     ///   - now: Unix milliseconds; an event is never dated before the one before it.
     package func append(
-        _ batch: AppendBatch, now: Int64, timeout: Duration
+        _ batch: AppendBatch, known: KnownAppends? = nil, now: Int64, timeout: Duration
     ) async throws(PostgresError) -> [AppendOutcome] {
         let rows = batch.rows
-        let rounds = batch.rounds.enumerated().filter { !$0.element.isEmpty }
-        var steps: [PostgresPool.Step] = [(LogStatements.lock, [.int8s(Array(Set(rows.map(\.conversation))))])]
+        var outcomes = [AppendOutcome?](repeating: nil, count: rows.count)
+        for (row, outcome) in known?.outcomes ?? [] { outcomes[row] = outcome }
+        let rounds = batch.rounds.enumerated()
+            .map { (number: $0.offset, rows: $0.element.filter { outcomes[$0] == nil }) }
+            .filter { !$0.rows.isEmpty }
+        let unknown = rounds.flatMap(\.rows).map { rows[$0] }
+        var steps: [PostgresPool.Step] = []
+        if !unknown.isEmpty {
+            steps.append((LogStatements.lock, [.int8s(Array(Set(unknown.map(\.conversation))))]))
+        }
         if batch.rounds.count > 1 {
             // Several statements would take the locks of members in no order.
             steps.append(
-                (LogStatements.lockMembers, [.int8s(rows.map(\.conversation)), .int8s(rows.map(\.sender))]))
+                (LogStatements.lockMembers, [.int8s(unknown.map(\.conversation)), .int8s(unknown.map(\.sender))]))
         }
-        let locks = steps.count
+        if let known { steps.append(Self.append(known)) }
+        let before = steps.count
         for (number, round) in rounds {
             let rows = round.map { rows[$0] }
             steps.append(number == 0 ? Self.append(rows, now: now) : Self.amend(rows, now: now))
         }
         let results = try await appends.pipeline(steps, timeout: timeout)
-        var outcomes = [AppendOutcome?](repeating: nil, count: rows.count)
-        for ((_, round), result) in zip(rounds, results[locks...]) {
+        for ((number, round), result) in zip(rounds, results[before...]) {
             for row in result.rows {
                 let position = Int(try row.int8(0)) - 1
                 guard round.indices.contains(position), let verdict = AppendOutcome.Verdict(rawValue: try row.int4(1))
@@ -35,7 +45,7 @@ extension LogStore {
                 outcomes[round[position]] = AppendOutcome(
                     verdict: verdict, conversation: UInt64(column: try row.int8(2)),
                     seq: UInt64(column: try row.int8(3)), sentAt: try row.timestampMilliseconds(4),
-                    membership: try row.int8(5))
+                    membership: try row.int8(5), ordinal: number == 0 ? try row.optionalInt8(6) : nil)
             }
         }
         let complete = outcomes.compactMap(\.self)
@@ -43,6 +53,23 @@ extension LogStore {
             throw PostgresError(.decoding, "no outcome for a row", attempted: "append")
         }
         return complete
+    }
+
+    private static func append(_ known: KnownAppends) -> PostgresPool.Step {
+        let (events, senders) = (known.events, known.senders)
+        return (
+            LogStatements.appendKnown,
+            [
+                .int8s(known.conversations), .int8s(known.oldHeads), .int8s(known.memberships), .int8s(known.heads),
+                .int8s(known.ordinals), .timestampArray(known.activeAts),
+                .int8s(events.map(\.row.conversation)), .int8s(events.map(\.seq)), .int8s(events.map(\.ordinal)),
+                .int8s(events.map(\.row.sender)), .timestampArray(events.map(\.sentAt)),
+                .textArray(events.map(\.row.clientID)), .bytesArray(events.map(\.row.body)),
+                .int8s(senders.map(\.conversation)), .int8s(senders.map(\.user)), .int8s(senders.map(\.before)),
+                .int8s(senders.map(\.last)), .int8s(senders.map(\.ordinal)), .int8s(senders.map(\.messages)),
+                .boolArray(senders.map(\.isRun)),
+            ]
+        )
     }
 
     private static func append(_ rows: [AppendRow], now: Int64) -> PostgresPool.Step {
@@ -148,8 +175,10 @@ extension LogStore {
     package func refuse(
         conversation: UInt64, user: UInt64, _ isRefused: Bool
     ) async throws(PostgresError) {
-        _ = try await reads.query(
-            LogStatements.refuse, [.int8(conversation.column), .int8(user.column), .bool(isRefused)])
+        _ = try await reads.pipeline([
+            (LogStatements.lock, [.int8s([conversation.column])]),
+            (LogStatements.refuse, [.int8(conversation.column), .int8(user.column), .bool(isRefused)]),
+        ])
     }
 
     /// The direct conversation of two users, or nil where there is none.

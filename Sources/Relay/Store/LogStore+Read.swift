@@ -31,31 +31,45 @@ package struct LogWindow: Sendable, Equatable {
 }
 
 extension LogStore {
-    /// Where conversations of a user stand for a device.
-    ///
-    /// - Parameter all: every conversation, those that the user has left only while the device lacks something or where it is
-    ///   among `named`; else those named alone.
+    /// Where the conversations of users stand for their devices; an answer for each question, in order.
     package func standings(
-        user: UInt64, device: UInt64, all: Bool, named: [UInt64]
-    ) async throws(PostgresError) -> [SyncPlan.Standing] {
-        let conversations = PostgresValue.int8s(named.map(\.column))
-        let result =
-            if all {
-                try await reads.query(
-                    ReadStatements.positionsOfAll, [.int8(user.column), .int8(device.column), conversations])
-            } else {
-                try await reads.query(ReadStatements.positionsOfSome, [.int8(user.column), conversations])
-            }
-        var standings: [SyncPlan.Standing] = []
-        standings.reserveCapacity(result.rows.count)
+        of questions: [StandingsQuestion]
+    ) async throws(PostgresError) -> [[SyncPlan.Standing]] {
+        let result = try await reads.query(
+            ReadStatements.positionsOfAll,
+            [
+                .int8s(questions.map(\.user.column)), .int8s(questions.map(\.device.column)),
+                .textArray(
+                    questions.map { "{" + $0.named.map { String($0.column) }.joined(separator: ",") + "}" }),
+            ])
+        var standings = [[SyncPlan.Standing]](repeating: [], count: questions.count)
         for row in result.rows {
-            standings.append(
-                .init(
-                    conversation: UInt64(column: try row.int8(0)), acknowledged: UInt64(column: try row.int8(1)),
-                    head: UInt64(column: try row.int8(2)), joined: UInt64(column: try row.int8(3)),
-                    floor: UInt64(column: try row.int8(4))))
+            let position = Int(try row.int8(0)) - 1
+            guard standings.indices.contains(position) else {
+                throw PostgresError(.decoding, "an answer to no question", attempted: "find where conversations stand")
+            }
+            standings[position].append(try Self.standing(row, from: 1))
         }
         return standings
+    }
+
+    /// Where some conversations of a user stand.
+    package func standings(
+        user: UInt64, in conversations: [UInt64]
+    ) async throws(PostgresError) -> [SyncPlan.Standing] {
+        let result = try await reads.query(
+            ReadStatements.positionsOfSome, [.int8(user.column), .int8s(conversations.map(\.column))])
+        var standings: [SyncPlan.Standing] = []
+        standings.reserveCapacity(result.rows.count)
+        for row in result.rows { standings.append(try Self.standing(row, from: 0)) }
+        return standings
+    }
+
+    private static func standing(_ row: PostgresRow, from column: Int) throws(PostgresError) -> SyncPlan.Standing {
+        .init(
+            conversation: UInt64(column: try row.int8(column)), acknowledged: UInt64(column: try row.int8(column + 1)),
+            head: UInt64(column: try row.int8(column + 2)), joined: UInt64(column: try row.int8(column + 3)),
+            floor: UInt64(column: try row.int8(column + 4)))
     }
 
     /// The events of ranges (after, head], in the order given, each oldest first.

@@ -1,34 +1,41 @@
 package import Logging
 package import Postgres
+import Reactor
 
 /// The log in PostgreSQL: typed access to `LogStatements` and `ReadStatements`. Errors are the driver's; callers decide what they mean.
 ///
 /// Three pools, so that neither kind of work waits behind another: one connection that appends (one commit at a time is what
-/// makes a group), one that moves cursors, and some that read.
+/// makes a group), one that moves cursors, and some that read. They share a thread, on which whoever waits for commits
+/// should run as well (`executor`): a commit is so short that waking threads would cost as much.
 package struct LogStore: Sendable {
+    private let reactor = Reactor(name: "postgres")
     package let appends: PostgresPool
     package let cursors: PostgresPool
     package let reads: PostgresPool
 
     package init(dsn: String, readers: Int = 4, logger: Logger) {
-        let dsn = Self.planned(dsn)
+        let (dsn, reactor) = (Self.planned(dsn), reactor)
         func pool(_ connections: Int, _ name: String) -> PostgresPool {
             PostgresPool(
                 configuration: PostgresConfiguration(
                     dsn: dsn, connections: connections, connectTimeout: .seconds(3), queryTimeout: .seconds(5),
                     backoffLimit: .milliseconds(500), applicationName: "roost-relay-\(name)"),
-                logger: logger)
+                reactor: reactor, logger: logger)
         }
         appends = pool(1, "append")
         cursors = pool(1, "cursors")
         reads = pool(readers, "read")
     }
 
+    /// Where tasks run that mostly wait for the log.
+    package var executor: any TaskExecutor { reactor.taskExecutor }
+
     /// Works until the task is cancelled.
     package func run() async {
         await withTaskGroup { group in
             for pool in [appends, cursors, reads] { group.addTask { await pool.run() } }
         }
+        reactor.stop()
     }
 
     /// Answers when the log can be read.

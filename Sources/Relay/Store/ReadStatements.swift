@@ -9,28 +9,35 @@ package enum ReadStatements {
         CROSS JOIN LATERAL (SELECT * FROM relay.conversations WHERE id = m.conversation OFFSET 0) c
         """
 
-    /// Joins what the device $2 has acknowledged of it to a member `m` as `k`: one row of the index for each, where the planner
-    /// might think that all of a device's are few.
-    private static let cursorOfMember = """
+    /// Joins what the device $2 has acknowledged of it to a member `m` as `k`.
+    private static let cursorOfMember = cursorOfMember(user: "$1", device: "$2")
+
+    /// One row of the index for each, where the planner might think that all of a device's are few.
+    private static func cursorOfMember(user: String, device: String) -> String {
+        """
         LEFT JOIN LATERAL (
-            SELECT seq FROM relay.cursors WHERE user_id = $1 AND device = $2 AND conversation = m.conversation OFFSET 0
+            SELECT seq FROM relay.cursors
+            WHERE user_id = \(user) AND device = \(device) AND conversation = m.conversation OFFSET 0
         ) k ON true
         """
+    }
 
     // MARK: Catching up
 
-    /// Where each of the user's conversations stands for a device: conversation, after, head, joined, floor. Those that the
-    /// user has left are there until the device has acknowledged the end, and where they are among $3.
+    /// Where each of the users' ($1) conversations stands for a device ($2): position (from 1), conversation, after, head,
+    /// joined, floor. Those that the user has left are there until the device has acknowledged the end, and where they
+    /// are among $3, an array for each as text.
     package static let positionsOfAll = Statement(
         """
-        SELECT m.conversation, greatest(k.seq, m.joined_seq), least(c.head, coalesce(m.left_seq, c.head)),
+        SELECT i.position, m.conversation, greatest(k.seq, m.joined_seq), least(c.head, coalesce(m.left_seq, c.head)),
             m.joined_seq, c.floor
-        FROM relay.members m
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[])
+            WITH ORDINALITY AS i (user_id, device, named, position)
+        JOIN relay.members m ON m.user_id = i.user_id
         \(conversationOfMember)
-        \(cursorOfMember)
-        WHERE m.user_id = $1
-            AND (m.left_seq IS NULL OR m.left_seq > greatest(k.seq, m.joined_seq)
-                OR m.conversation = ANY ($3::bigint[]))
+        \(cursorOfMember(user: "i.user_id", device: "i.device"))
+        WHERE m.left_seq IS NULL OR m.left_seq > greatest(k.seq, m.joined_seq)
+            OR m.conversation = ANY (i.named::bigint[])
         """)
 
     /// The same for some conversations, without the device's cursor.
