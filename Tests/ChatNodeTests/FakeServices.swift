@@ -144,11 +144,21 @@ extension FakeServices: RelayService, MessagesService, UsersService, SessionsSer
     }
 
     func send(_ request: MessagesSendRequest, context: RPCContext) async throws -> MessagesSendResponse {
+        MessagesSendResponse(try await append(RelayAppendRequest(request, conversation: 1), context: context))
+    }
+
+    func append(_ request: RelayAppendRequest, context: RPCContext) async throws -> RelayAppendResponse {
         try check()
         if request.conversation > 1 { throw RPCError(.forbidden, "no member") }
         // The first of several takes longest: only order in the caller keeps them in order.
         if request.body.text.hasPrefix("slow") { try await Task.sleep(for: .milliseconds(30)) }
-        return response(append(sender: request.user, text: request.body.text, clientID: request.clientID))
+        let stored = response(append(sender: request.sender, text: request.body.text, clientID: request.clientID))
+        var answer = RelayAppendResponse()
+        answer.conversation = stored.conversation
+        answer.seq = stored.seq
+        answer.sentAtMs = stored.sentAtMs
+        answer.duplicate = stored.duplicate
+        return answer
     }
 
     func sync(
@@ -226,7 +236,6 @@ extension FakeServices: RelayService, MessagesService, UsersService, SessionsSer
     }
 
     // What a chat node does not call.
-    func append(_ request: RelayAppendRequest, context: RPCContext) async throws -> RelayAppendResponse { .init() }
     func openDirect(
         _ request: RelayOpenDirectRequest, context: RPCContext
     ) async throws -> RelayOpenDirectResponse { .init() }

@@ -148,8 +148,26 @@ private func wait(
             #expect(bob.events.map(\.kind) == ["message", "edit", "reaction", "reaction", "delete"])
             #expect(bob.events.dropFirst().allSatisfy { $0.message == "1-1" })
             #expect(bob.events[1].body.text == "t" && bob.events[2].emoji == "👍" && bob.events[3].removed)
-            // Which service is asked is told by the conversation.
-            #expect(node.services.state.withLockedValue { [$0.groupCalls, $0.directCalls] } == [5, 1])
+            // Which service is asked is told by the conversation; a message goes to the relay.
+            #expect(node.services.state.withLockedValue { [$0.groupCalls, $0.directCalls] } == [4, 1])
+        }
+    }
+
+    @Test func onlyAPairsFirstMessageAsksWhereItGoes() async throws {
+        try await TestNode.with { node in
+            let alice = try await TestClient.connect(node, user: 1, device: 11)
+            let bob = try await TestClient.connect(node, user: 2, device: 21)
+            alice.hello()
+            bob.hello()
+            try await wait { alice.isSynced && bob.isSynced }
+            for index in 1...3 {
+                alice.send(
+                    text: #"{"type":"send","ref":"\#(index)","to":"2","client_id":"c\#(index)","body":{"text":"t"}}"#)
+                try await wait { alice.acks.count == index }
+            }
+            try await wait { bob.events.count == 3 && alice.events.count == 3 }
+            #expect(alice.acks.map(\.seq) == [1, 2, 3])
+            #expect(node.services.state.withLockedValue { $0.directCalls } == 1)
         }
     }
 

@@ -91,10 +91,9 @@ extension ChatConnection {
     /// Has a message stored or amended, in its turn.
     private func say(_ item: SendLanes.Item) {
         shard.metrics.sends += 1
-        var lanes = lanes ?? SendLanes()
-        let outcome = lanes.add(item)
-        self.lanes = lanes
-        switch outcome {
+        if lanes == nil { lanes = SendLanes() }
+        // In place: a copy would copy all that waits.
+        switch lanes!.add(item) {
         case .call(let lane, let item): call(lane, item)
         case .queued: break
         case .full:
@@ -106,13 +105,22 @@ extension ChatConnection {
     private func call(_ lane: SendLanes.Lane, _ item: SendLanes.Item) {
         let connection = NIOLoopBound(self, eventLoop: shard.loop)
         let started = NIODeadline.now()
-        let backend = shard.node.backend
-        let messages = MessagesStub(item.isForGroup ? backend.groupMessages : backend.messages)
         let completion: @Sendable (Result<MessagesSendResponse, RPCError>) -> Void = {
             connection.value.answered(lane, item, $0, started)
         }
+        let backend = shard.node.backend
+        let messages = MessagesStub(item.isForGroup ? backend.groupMessages : backend.messages)
         switch item.call {
-        case .send(let request): messages.send(request, on: shard.loop, completion: completion)
+        case .send(let request):
+            guard let conversation = shard.conversation(of: request) else {
+                return messages.send(request, on: shard.loop, completion: completion)
+            }
+            // What a message must be was checked when its frame was read, and what can race is the relay's to decide: no
+            // other service has anything to say.
+            let append = RelayAppendRequest(request, conversation: conversation)
+            RelayStub(backend.relay).append(append, options: CallOptions(key: conversation), on: shard.loop) {
+                completion($0.map { MessagesSendResponse($0) })
+            }
         case .amend(let request): messages.amend(request, on: shard.loop, completion: completion)
         }
     }
@@ -125,6 +133,7 @@ extension ChatConnection {
         switch result {
         case .success(let response):
             shard.metrics.acknowledged(after: Double((NIODeadline.now() - started).nanoseconds) / 1e9)
+            if case .send(let request) = item.call { shard.learn(request, response) }
             send(.ack(ClientAck(response, ref: item.ref)))
             if let next = lanes?.succeeded(lane, conversation: response.conversation) { call(lane, next) }
         case .failure(let error):

@@ -14,8 +14,12 @@ package struct ChatConfiguration: Sendable {
     package var helloTimeout: TimeAmount = .seconds(10)
     /// From the `hello` to the log's first answer.
     package var welcomeTimeout: TimeAmount = .seconds(15)
-    /// For how long what clients acknowledge is gathered.
+    /// For how long what clients acknowledge is gathered, at least and at most. In between it is so much longer for each
+    /// acknowledgement that was passed on the last time: a busy node tells relays, the database and the others of a
+    /// conversation less often, a quiet one at once.
     package var acknowledgementDelay: TimeAmount = .milliseconds(75)
+    package var acknowledgementDelayEach: TimeAmount = .milliseconds(2)
+    package var longestAcknowledgementDelay: TimeAmount = .milliseconds(750)
     /// For how long connections that come and go are gathered before relays are told.
     package var rosterDelay: TimeAmount = .milliseconds(5)
     /// Connections that read the log again at once, every 20 ms, when relays changed.
@@ -24,6 +28,13 @@ package struct ChatConfiguration: Sendable {
     package var reconnectSpread: TimeAmount = .seconds(2)
 
     package init(nodeID: String) { self.nodeID = nodeID }
+
+    /// For how long acknowledgements are gathered after so many were passed on together.
+    func acknowledgementDelay(after count: Int) -> TimeAmount {
+        min(
+            max(acknowledgementDelay, longestAcknowledgementDelay),
+            acknowledgementDelay + acknowledgementDelayEach * count)
+    }
 }
 
 /// What the node lets clients do, and no more.

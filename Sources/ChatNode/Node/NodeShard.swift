@@ -5,6 +5,7 @@ import NIOCore
 import Protocol
 import RPC
 import RPCTransport
+import ServiceKit
 import WebSocketEdge
 
 /// The connections of one event loop, and what they share. Confined to the loop.
@@ -26,7 +27,11 @@ final class NodeShard {
     private var helloDeadlines: Deque<(due: NIODeadline, connection: ChatConnection)> = []
     private var welcomeDeadlines: Deque<(due: NIODeadline, connection: ChatConnection)> = []
     private var acknowledgements = AcknowledgementBuffer()
+    /// The conversations of pairs that have written to each other here.
+    private var directs = GenerationCache<Pair, UInt64>(limit: 10_000)
     private var flushScheduled = false
+    /// How many acknowledgements were passed on the last time.
+    private var lastFlushed = 0
     private var flushesOpen = 0
     private var flushed: [EventLoopPromise<Void>] = []
     private var ticking: RepeatedTask?
@@ -184,11 +189,31 @@ final class NodeShard {
         }
     }
 
+    // MARK: Direct conversations
+
+    private struct Pair: Hashable {
+        var user: UInt64
+        var peer: UInt64
+    }
+
+    /// Where a message goes; nil: only the service of messages knows.
+    func conversation(of request: MessagesSendRequest) -> UInt64? {
+        request.to == 0 ? request.conversation : directs[Pair(user: request.user, peer: request.to)]
+    }
+
+    /// A pair's conversation never changes.
+    func learn(_ request: MessagesSendRequest, _ response: MessagesSendResponse) {
+        // A repeat tells where the first message of that client_id went, which may be elsewhere.
+        guard request.to != 0, !response.duplicate else { return }
+        let pair = Pair(user: request.user, peer: request.to)
+        if directs[pair] == nil { directs[pair] = response.conversation }
+    }
+
     // MARK: Acknowledgements
 
     func acknowledge(_ acknowledgement: RelayAcknowledgement) {
         acknowledgements.add(acknowledgement)
-        scheduleFlush(in: node.configuration.acknowledgementDelay)
+        if !flushScheduled { scheduleFlush(in: node.configuration.acknowledgementDelay(after: lastFlushed)) }
     }
 
     private func scheduleFlush(in delay: TimeAmount) {
@@ -205,6 +230,7 @@ final class NodeShard {
     func flush(_ promise: EventLoopPromise<Void>? = nil) {
         if let promise { flushed.append(promise) }
         let relayForKey = node.backend.relayForKey
+        lastFlushed = acknowledgements.count
         let batches = acknowledgements.drain { relayForKey($0.rawValue) }
         for batch in batches {
             var request = RelayAcknowledgeRequest()
