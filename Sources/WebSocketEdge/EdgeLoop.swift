@@ -69,6 +69,9 @@ package final class EdgeLoop {
     /// Connections above the high watermark.
     private var slow: [ObjectIdentifier: Slow] = [:]
     private var closedSinceTrim = 0
+    /// Bytes in and out until the last trim, and until the last tick.
+    private var trafficAtTrim: UInt64 = 0
+    private var trafficAtTick: UInt64 = 0
     private var lastTrim: NIODeadline
     private var ticking: RepeatedTask?
 
@@ -222,10 +225,17 @@ package final class EdgeLoop {
         }
     }
 
-    /// glibc keeps what mass disconnects freed; measured: nothing but this returns it.
+    /// glibc keeps what mass disconnects and bursts of traffic freed; measured: nothing but this returns it. It takes
+    /// milliseconds, so after a burst it waits until that is over.
     private func trim(_ now: NIODeadline) {
-        guard closedSinceTrim >= 1000, now - lastTrim >= .seconds(10) else { return }
+        let traffic = metrics.bytesIn + metrics.bytesOut
+        let isCalm = traffic - trafficAtTick < 1 << 20
+        trafficAtTick = traffic
+        guard closedSinceTrim >= 1000 || isCalm && traffic - trafficAtTrim >= 16 << 20,
+            now - lastTrim >= .seconds(5)
+        else { return }
         closedSinceTrim = 0
+        trafficAtTrim = traffic
         lastTrim = now
         #if canImport(Glibc)
             guard let symbol = dlsym(nil, "malloc_trim") else { return }

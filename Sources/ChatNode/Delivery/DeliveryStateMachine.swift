@@ -160,7 +160,9 @@ package struct DeliveryStateMachine<Event> {
         guard phase == .syncing else { return }
         hasPositions = true
         claimed = nil
-        if cursors.isEmpty { cursors.reserve(positions.count) }
+        // With room for one more: what is allocated in the middle of a burst, and stays, keeps a page of memory from being
+        // given back.
+        if cursors.isEmpty { cursors.reserve(positions.count + 1) }
         for position in positions {
             // A client that claims more than there is would never be given what comes next.
             let after = min(position.after, position.head)
