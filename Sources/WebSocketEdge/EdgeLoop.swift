@@ -73,6 +73,8 @@ package final class EdgeLoop {
     private var trafficAtTrim: UInt64 = 0
     private var trafficAtTick: UInt64 = 0
     private var lastTrim: NIODeadline
+    /// When what a mass disconnect left for later is free as well.
+    private var trimAgain: NIODeadline?
     private var ticking: RepeatedTask?
 
     private struct Slow {
@@ -231,9 +233,16 @@ package final class EdgeLoop {
         let traffic = metrics.bytesIn + metrics.bytesOut
         let isCalm = traffic - trafficAtTick < 1 << 20
         trafficAtTick = traffic
-        guard closedSinceTrim >= 1000 || isCalm && traffic - trafficAtTrim >= 16 << 20,
+        let isAgain = trimAgain.map { $0 <= now } ?? false
+        guard closedSinceTrim >= 1000 || isAgain || isCalm && traffic - trafficAtTrim >= 16 << 20,
             now - lastTrim >= .seconds(5)
         else { return }
+        // Connections that are gone are held by their deadlines for a while.
+        if closedSinceTrim >= 1000 {
+            trimAgain = now + configuration.closeTimeout + configuration.requestTimeout
+        } else if isAgain {
+            trimAgain = nil
+        }
         closedSinceTrim = 0
         trafficAtTrim = traffic
         lastTrim = now
