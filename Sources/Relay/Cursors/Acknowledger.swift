@@ -11,6 +11,9 @@ package final class Acknowledger: Sendable {
         var reply: @Sendable (RPCError?) -> Void
     }
 
+    /// Cursors in one transaction. It holds the locks of their members, for which the appends of these people wait.
+    private static let rows = 100
+
     private let batcher: Batcher<Item>
     private let store: LogStore
     private let pusher: Pusher
@@ -47,11 +50,14 @@ package final class Acknowledger: Sendable {
     }
 
     private func commit(_ items: [Item]) async {
-        let batch = AcknowledgementBatch(items.lazy.flatMap(\.acknowledgements))
+        let merged = AcknowledgementBatch(items.lazy.flatMap(\.acknowledgements)).merged
         do {
-            let moved = try await store(batch.merged)
+            var moved: [MovedCursor] = []
+            for start in stride(from: 0, to: merged.count, by: Self.rows) {
+                moved += try await store(Array(merged[start..<min(start + Self.rows, merged.count)]))
+            }
             for item in items { item.reply(nil) }
-            metrics.acknowledgements.increment(by: batch.merged.count)
+            metrics.acknowledgements.increment(by: merged.count)
             await pusher.moved(moved)
         } catch {
             logger.warning("Acknowledgements could not be stored.", metadata: ["error": "\(error)"])
