@@ -10,9 +10,6 @@ struct BenchTarget: ParsableArguments {
     @Flag(help: "Connect straight to the chat nodes, past the gateway.")
     var direct = false
 
-    @Option(help: .hidden)
-    var loops = 1
-
     /// WebSocket addresses without a ticket, used in turn.
     func addresses(_ cluster: ClusterProcesses) throws -> [LoadAddress] {
         guard direct else { return [try LoadAddress(cluster.gateway)] }

@@ -17,6 +17,12 @@ struct IdleBench: AsyncParsableCommand {
     @Option(help: "Bytes of text of such a message.") var burstSize = 8192
     @OptionGroup var output: BenchOutput
 
+    func validate() throws {
+        guard burst, let accounts, accounts < connections else { return }
+        // Others of the account get the message as well, and nobody could tell it from a repeat.
+        throw ValidationError("With --burst each connection needs an account of its own: leave --accounts out.")
+    }
+
     func run() async throws {
         let accounts = accounts ?? (burst ? connections : 500)
         let scenario = IdleScenario(
