@@ -46,7 +46,8 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = [], _ more: [
 }
 
 /// For generated messages alone: what is in a message's storage is reached only through the message, a value, whose accesses
-/// are checked when it is compiled. Checking each field's again while it runs took a sixth of what a relay does for a message.
+/// are checked when it is compiled. Checking each field's again while it runs was a fifth of the instructions that a relay's batch
+/// of appends takes to prepare.
 let generatedStorage: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
 ]

@@ -95,6 +95,38 @@ import Testing
     }
 }
 
+@Suite struct AppendLockTests {
+    /// Locks of a batch of two conversations, as (statement, conversations of it, sorted).
+    private func locks(isAllKnown: Bool, statements: Int) -> [(sql: String, conversations: [Int64])] {
+        let rows = AppendBatch(
+            [UInt64](arrayLiteral: 12, 11, 12).enumerated().map { index, conversation in
+                var request = RelayAppendRequest()
+                request.conversation = conversation
+                request.sender = UInt64(index + 1)
+                request.clientID = "c"
+                request.kind = .message
+                return request
+            }
+        ).rows
+        return LogStore.locks(rows, isAllKnown: isAllKnown, statements: statements).map { step in
+            guard case .int8s(let conversations)? = step.parameters.first else { return (step.statement.sql, []) }
+            return (step.statement.sql, conversations.sorted())
+        }
+    }
+
+    /// What is partly known takes two statements, which must not take the locks of members one after the other's.
+    @Test func severalStatementsLockAllThatAnyOfThemChanges() {
+        let mixed = locks(isAllKnown: false, statements: 2)
+        #expect(mixed.map(\.sql) == [LogStatements.lock.sql, LogStatements.lockMembers.sql])
+        #expect(mixed.map(\.conversations) == [[11, 12], [11, 12, 12]])
+    }
+
+    @Test func oneStatementLocksItsMembersItself() {
+        #expect(locks(isAllKnown: false, statements: 1).map(\.sql) == [LogStatements.lock.sql])
+        #expect(locks(isAllKnown: true, statements: 2).isEmpty)
+    }
+}
+
 extension DatabaseTests {
     @Suite(.serialized) struct KnownAppendTests {
         /// What the log holds after a history of everything that moves a conversation, and how much of it was known.

@@ -18,16 +18,8 @@ extension LogStore {
         let rounds = batch.rounds.enumerated()
             .map { (number: $0.offset, rows: $0.element.filter { outcomes[$0] == nil }) }
             .filter { !$0.rows.isEmpty }
-        let unknown = rounds.flatMap(\.rows).map { rows[$0] }
-        var steps: [PostgresPool.Step] = []
-        if !unknown.isEmpty {
-            steps.append((LogStatements.lock, [.int8s(Array(Set(unknown.map(\.conversation))))]))
-        }
-        if batch.rounds.count > 1 {
-            // Several statements would take the locks of members in no order.
-            steps.append(
-                (LogStatements.lockMembers, [.int8s(unknown.map(\.conversation)), .int8s(unknown.map(\.sender))]))
-        }
+        var steps = Self.locks(
+            rows, isAllKnown: rounds.isEmpty, statements: batch.rounds.count + (known == nil ? 0 : 1))
         if let known { steps.append(Self.append(known)) }
         let before = steps.count
         for (number, round) in rounds {
@@ -53,6 +45,22 @@ extension LogStore {
             throw PostgresError(.decoding, "no outcome for a row", attempted: "append")
         }
         return complete
+    }
+
+    /// What a batch locks before its statements, for all of its rows together: several statements would take the locks of
+    /// conversations and members in no order, and so wait for an acknowledgement that waits for them.
+    ///
+    /// - Parameters:
+    ///   - isAllKnown: the places of all rows are known: one statement, which locks in order what it changes.
+    ///   - statements: how many there may be.
+    package static func locks(_ rows: [AppendRow], isAllKnown: Bool, statements: Int) -> [PostgresPool.Step] {
+        if isAllKnown { return [] }
+        let conversations = rows.map(\.conversation)
+        var steps: [PostgresPool.Step] = [(LogStatements.lock, [.int8s(Array(Set(conversations)))])]
+        if statements > 1 {
+            steps.append((LogStatements.lockMembers, [.int8s(conversations), .int8s(rows.map(\.sender))]))
+        }
+        return steps
     }
 
     private static func append(_ known: KnownAppends) -> PostgresPool.Step {
