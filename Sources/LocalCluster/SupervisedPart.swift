@@ -87,8 +87,8 @@ final class SupervisedPart: Sendable {
     /// Carries out what the state machine wants, until cancelled; then the process ends as well.
     func run() async {
         while !Task.isCancelled {
-            let step = state.update { $0.machine.next(now: clock.now) }
-            let before = state.read { $0.machine.state }
+            // Both in one go: what happens between a step and the state that it was made from would be waited for in vain.
+            let (step, before) = state.update { ($0.machine.next(now: clock.now), $0.machine.state) }
             switch step {
             case .spawn:
                 let exit = await runProcess()

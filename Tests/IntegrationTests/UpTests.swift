@@ -19,12 +19,15 @@ import Testing
         whenReady: @escaping @Sendable (_ pid: Int32, _ file: ClusterFile) async throws -> Void
     ) async throws -> RoostProgram.Outcome {
         let arguments = ["up", "--port", "0", "--data-dir", folder, "--chat-nodes", "1", "--no-limits"] + more
-        return try await RoostProgram.run(arguments) { pid, line in
+        let outcome = try await RoostProgram.run(arguments) { pid, line in
             guard line.hasPrefix("ready ") else { return }
             let file = try ClusterFile.read(folder + "/cluster.json")
             #expect(line == "ready \(file.gateway)")
             try await whenReady(pid, file)
         }
+        // What it said is all that is left of it once the folder is gone.
+        if outcome.status != .exited(0) { print("roost up: \(outcome.status)\n\(outcome.lines.joined(separator: "\n"))") }
+        return outcome
     }
 
     /// Waits until none of the processes is left; those that are after a while are named.
