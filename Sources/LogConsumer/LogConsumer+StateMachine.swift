@@ -47,6 +47,9 @@ package struct ConsumerStateMachine: Sendable {
         package var wait: Duration
         /// Where the nearest of the other shards are: no batch goes beyond it.
         package var until: LogPosition?
+        /// How many shards there are where only the events of these are wanted; nil: all events, since the place where
+        /// shards meet is told by an event, which may be anyone's.
+        package var only: Int?
     }
 
     /// What is to be stored in one transaction: the events' meaning, and the shards' way from one place to another.
@@ -104,7 +107,8 @@ package struct ConsumerStateMachine: Sendable {
         return .follow(
             Follow(
                 shards: ready.filter { $0.value.position == first }.keys.sorted(), after: first, limit: limit,
-                wait: others == nil ? min(settings.wait, wakes - now) : .zero, until: others))
+                wait: others == nil ? min(settings.wait, wakes - now) : .zero, until: others,
+                only: others == nil ? shardCount : nil))
     }
 
     // MARK: Leases

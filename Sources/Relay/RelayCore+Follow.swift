@@ -16,7 +16,7 @@ extension RelayCore {
 
     /// The log as a consumer follows it; waits while there is nothing.
     package func follow(_ request: RelayFollowRequest, context: RPCContext) async throws -> RelayFollowResponse {
-        guard request.shards == 0 || request.shard < request.shards, request.after.conversation <= UInt64(Int64.max),
+        guard request.shards.allSatisfy({ $0 < request.shardCount }), request.after.conversation <= UInt64(Int64.max),
             request.after.seq <= UInt64(Int64.max)
         else { throw RPCError(.invalid, "There is no such shard or place.") }
         var wait = min(Duration.milliseconds(Int64(request.waitMs)), Self.longest)
@@ -26,14 +26,15 @@ extension RelayCore {
         }
         let end = ContinuousClock.now + wait
         let limit = request.limit == 0 ? 1000 : min(Int(request.limit), 1000)
-        let reach = min(Self.reach, limit * Int(max(request.shards, 1)))
+        let parts = request.shardCount == 0 ? 1 : Int(request.shardCount) / max(request.shards.count, 1) + 1
+        let reach = min(Self.reach, limit * parts)
         var after = request.after
         // What another shard had has been looked at: not again.
         func look() async throws(RPCError) -> LogStore.Followed {
             while true {
                 let found = try await answering {
                     try await store.follow(
-                        after: after, shards: request.shards, shard: request.shard, limit: limit,
+                        after: after, shards: request.shards, of: request.shardCount, limit: limit,
                         bytes: Self.bytes, reach: reach)
                 }
                 after = found.next

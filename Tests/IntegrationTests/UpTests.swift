@@ -26,7 +26,9 @@ import Testing
             try await whenReady(pid, file)
         }
         // What it said is all that is left of it once the folder is gone.
-        if outcome.status != .exited(0) { print("roost up: \(outcome.status)\n\(outcome.lines.joined(separator: "\n"))") }
+        if outcome.status != .exited(0) {
+            print("roost up: \(outcome.status)\n\(outcome.lines.joined(separator: "\n"))")
+        }
         return outcome
     }
 

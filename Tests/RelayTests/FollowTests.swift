@@ -21,7 +21,7 @@ extension DatabaseTests {
                             let page = try await follow(bench, after, shards: shards, shard: shard, limit: 7)
                             #expect(page.events.count <= 7)
                             if shards > 0 {
-                                #expect(page.events.allSatisfy { $0.conversation % UInt64(shards) == UInt64(shard) })
+                                #expect(page.events.allSatisfy { ($0.conversation >> 1) % UInt64(shards) == shard })
                             }
                             seen += page.events.map { [$0.conversation, $0.seq] }
                             after = page.next
@@ -33,6 +33,13 @@ extension DatabaseTests {
                     #expect(seen.count == 60 && Set(seen).count == 60)
                     for id in ids { #expect(seen.filter { $0[0] == id }.map { $0[1] } == Array(1...10)) }
                 }
+                // Several at once.
+                var request = RelayFollowRequest()
+                request.shardCount = 3
+                request.shards = [0, 2]
+                let some = try await bench.relay.follow(request, context: bench.context(deadline: nil)).events
+                #expect(some.count == 10 * ids.filter { ($0 >> 1) % 3 != 1 }.count)
+                #expect(some.allSatisfy { ($0.conversation >> 1) % 3 != 1 })
             }
         }
 
@@ -107,7 +114,7 @@ extension DatabaseTests {
         @Test func anIdleShardMovesOn() async throws {
             try await Bench.run { bench in
                 let ids = try await conversations(bench, 1)
-                let shard = UInt32(ids[0] % 2)
+                let shard = UInt32(ids[0] >> 1 & 1)
                 for index in 0..<50 { try await bench.send(ids[0], from: 1, "\(index)") }
                 let idle = try await follow(bench, RelayLogPosition(), shards: 2, shard: 1 - shard)
                 #expect(idle.events.isEmpty && !idle.more && idle.next.transaction > 0)
@@ -164,8 +171,8 @@ extension DatabaseTests {
         ) async throws -> RelayFollowResponse {
             var request = RelayFollowRequest()
             request.after = after
-            request.shards = shards
-            request.shard = shard
+            request.shardCount = shards
+            if shards > 0 { request.shards = [shard] }
             request.limit = limit
             request.waitMs = wait
             return try await bench.relay.follow(request, context: bench.context(deadline: deadline))

@@ -63,7 +63,7 @@ extension DatabaseTests {
                     (ReadStatements.contacts, [.int8(1), ids]),
                     (
                         ReadStatements.follow,
-                        [.text("1"), .int8(1), .int8(1), .int8(8), .int8(1), .int8(100), .int8(1000)]
+                        [.text("1"), .int8(1), .int8(1), .int8(8), ids, .int8(100), .int8(1000)]
                     ),
                     (ReadStatements.conversation, [.int8(1), .int8(2), .int8(3)]),
                     (ReadStatements.receipts, [.int8(1), .int8(2)]),

@@ -14,17 +14,18 @@ extension LogStore {
     /// that does.
     ///
     /// - Parameters:
+    ///   - shards: whose events; with a `shardCount` of 0 those of all.
     ///   - limit: events at most.
     ///   - bytes: of them together, roughly; one is handed out in any case.
     ///   - reach: how many to look at to find those of the shard.
     package func follow(
-        after: RelayLogPosition, shards: UInt32, shard: UInt32, limit: Int, bytes: Int, reach: Int
+        after: RelayLogPosition, shards: [UInt32], of shardCount: UInt32, limit: Int, bytes: Int, reach: Int
     ) async throws(PostgresError) -> Followed {
         let rows = try await reads.query(
             ReadStatements.follow,
             [
                 .text(String(after.transaction)), .int8(after.conversation.column), .int8(after.seq.column),
-                .int8(Int64(shards)), .int8(Int64(shard)), .int8(Int64(limit)), .int8(Int64(reach)),
+                .int8(Int64(shardCount)), .int8s(shards.map(Int64.init)), .int8(Int64(limit)), .int8(Int64(reach)),
             ]
         ).rows
         guard let first = rows.first else {
@@ -48,7 +49,7 @@ extension LogStore {
         }
         followed.more = followed.events.count == limit
         if followed.more { return followed }
-        if try first.int8(column + 2) == Int64(reach) {
+        if try first.bool(column + 2) {
             followed.next.transaction = try Self.transaction(first, column + 3)
             followed.next.conversation = UInt64(column: try first.int8(column + 4))
             followed.next.seq = UInt64(column: try first.int8(column + 5))

@@ -254,33 +254,39 @@ package enum ReadStatements {
     /// The log in the order of its transactions, as a consumer follows it: what comes after ($1, $2, $3) and was written by
     /// a transaction below the oldest one that still runs, so that nothing which commits late is skipped.
     ///
-    /// $4 shards or 0 and $5 the shard, $6 how many events, $7 how many to look at. Answers one row at least: an event's
-    /// columns (null: there is none), its transaction; in each row the oldest running transaction, and how many were
-    /// looked at and the last of these: transaction, conversation, seq.
+    /// $4 how many shards there are or 0 and $5 those wanted, $6 how many events, $7 how many to look at. Answers one row at
+    /// least: an event's columns (null: there is none), its transaction; in each row the oldest running transaction, whether
+    /// as many as may be looked at are there, and the last place looked at: transaction, conversation, seq.
     package static let follow = Statement(
         """
         WITH bound AS MATERIALIZED (
             SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin
-        ), looked AS MATERIALIZED (
-            SELECT e.xid, e.conversation, e.seq
+        ), edge AS MATERIALIZED (
+            (
+                SELECT e.xid, e.conversation, e.seq, true AS is_full
+                FROM relay.events e
+                WHERE (e.xid, e.conversation, e.seq) > ($1::text::xid8, $2::bigint, $3::bigint)
+                    AND e.xid < (SELECT xmin FROM bound)
+                ORDER BY e.xid, e.conversation, e.seq
+                OFFSET $7::bigint - 1 LIMIT 1
+            )
+            UNION ALL
+            SELECT xmin, 0, 0, false FROM bound
+            ORDER BY is_full DESC
+            LIMIT 1
+        )
+        SELECT \(event), e.xid::text, b.xmin::text, l.is_full, l.xid::text, l.conversation, l.seq
+        FROM bound b
+        CROSS JOIN edge l
+        LEFT JOIN LATERAL (
+            SELECT *
             FROM relay.events e
             WHERE (e.xid, e.conversation, e.seq) > ($1::text::xid8, $2::bigint, $3::bigint)
-                AND e.xid < (SELECT xmin FROM bound)
+                AND (e.xid, e.conversation, e.seq) <= (l.xid, l.conversation, l.seq)
+                AND ($4::bigint = 0 OR (e.conversation >> 1) % $4 = ANY ($5::bigint[]))
             ORDER BY e.xid, e.conversation, e.seq
-            LIMIT $7::bigint
-        ), edge AS (
-            SELECT xid, conversation, seq FROM looked ORDER BY xid DESC, conversation DESC, seq DESC LIMIT 1
-        ), picked AS MATERIALIZED (
-            SELECT xid, conversation, seq FROM looked
-            WHERE $4::bigint = 0 OR conversation % $4 = $5::bigint
-            ORDER BY xid, conversation, seq
             LIMIT $6::bigint
-        )
-        SELECT \(event), e.xid::text, b.xmin::text, (SELECT count(*) FROM looked), l.xid::text, l.conversation, l.seq
-        FROM bound b
-        LEFT JOIN edge l ON true
-        LEFT JOIN picked p ON true
-        LEFT JOIN relay.events e ON e.conversation = p.conversation AND e.seq = p.seq
-        ORDER BY p.xid, p.conversation, p.seq
+        ) e ON true
+        ORDER BY e.xid, e.conversation, e.seq
         """)
 }

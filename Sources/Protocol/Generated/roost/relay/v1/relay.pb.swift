@@ -802,15 +802,16 @@ package nonisolated struct RelayFollowRequest: Sendable {
   /// Clears the value of `after`. Subsequent reads from it will return its default value.
   package mutating func clearAfter() {self._after = nil}
 
-  /// Only conversations whose id modulo `shards` is `shard`. Consumers share the work by it; 0: everything.
-  package var shards: UInt32 = 0
-
-  package var shard: UInt32 = 0
-
   package var limit: UInt32 = 0
 
   /// how long to wait while there is nothing
   package var waitMs: UInt32 = 0
+
+  /// Only conversations of some shards, so that consumers share the work: a conversation's is its id without the lowest bit
+  /// (which says of what kind it is), modulo `shard_count`; 0: everything.
+  package var shardCount: UInt32 = 0
+
+  package var shards: [UInt32] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2426,7 +2427,7 @@ nonisolated extension RelayLogPosition: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension RelayFollowRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FollowRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0\u{1}shards\0\u{1}shard\0\u{1}limit\0\u{3}wait_ms\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0\u{2}\u{3}limit\0\u{3}wait_ms\0\u{3}shard_count\0\u{1}shards\0\u{c}\u{2}\u{1}\u{c}\u{3}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2435,10 +2436,10 @@ nonisolated extension RelayFollowRequest: SwiftProtobuf.Message, SwiftProtobuf._
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._after) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.shards) }()
-      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.shard) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.limit) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.waitMs) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.shardCount) }()
+      case 7: try { try decoder.decodeRepeatedUInt32Field(value: &self.shards) }()
       default: break
       }
     }
@@ -2452,27 +2453,27 @@ nonisolated extension RelayFollowRequest: SwiftProtobuf.Message, SwiftProtobuf._
     try { if let v = self._after {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    if self.shards != 0 {
-      try visitor.visitSingularUInt32Field(value: self.shards, fieldNumber: 2)
-    }
-    if self.shard != 0 {
-      try visitor.visitSingularUInt32Field(value: self.shard, fieldNumber: 3)
-    }
     if self.limit != 0 {
       try visitor.visitSingularUInt32Field(value: self.limit, fieldNumber: 4)
     }
     if self.waitMs != 0 {
       try visitor.visitSingularUInt32Field(value: self.waitMs, fieldNumber: 5)
     }
+    if self.shardCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.shardCount, fieldNumber: 6)
+    }
+    if !self.shards.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.shards, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: RelayFollowRequest, rhs: RelayFollowRequest) -> Bool {
     if lhs._after != rhs._after {return false}
-    if lhs.shards != rhs.shards {return false}
-    if lhs.shard != rhs.shard {return false}
     if lhs.limit != rhs.limit {return false}
     if lhs.waitMs != rhs.waitMs {return false}
+    if lhs.shardCount != rhs.shardCount {return false}
+    if lhs.shards != rhs.shards {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
