@@ -28,6 +28,8 @@ final class Link: @unchecked Sendable {
     private let canceller: Canceller
     private var events: Events?
 
+    /// While connecting.
+    private var attempt: ConnectionAttempt?
     private var connection: OpaquePointer?
     private var registration: Reactor.Registration?
     private var state = State.connecting
@@ -60,63 +62,39 @@ final class Link: @unchecked Sendable {
     // MARK: Connecting
 
     func connect(hostRotation: Int) {
-        guard let connection = LibPQ.connectStart(configuration, hostRotation: hostRotation) else {
-            return failConnect("libpq is out of memory")
-        }
-        self.connection = connection
-        PQsetNoticeReceiver(connection, ignoreNotice, nil)
-        if PQstatus(connection) == CONNECTION_BAD { return failConnect(LibPQ.errorMessage(connection)) }
-        timer = reactor.schedule(after: configuration.connectTimeout) { [weak self] in
-            self?.failConnect("no connection within \(self?.configuration.connectTimeout ?? .zero)")
-        }
-        watchConnect(for: .write)
-    }
-
-    private func pollConnect() {
-        guard state == .connecting, let connection else { return }
-        switch PQconnectPoll(connection) {
-        case PGRES_POLLING_READING: watchConnect(for: .read)
-        case PGRES_POLLING_WRITING: watchConnect(for: .write)
-        case PGRES_POLLING_OK: becomeReady(connection)
-        case _: failConnect(LibPQ.errorMessage(connection))
-        }
-    }
-
-    /// libpq may have closed its socket and opened another, even with the same number: registers anew each time.
-    private func watchConnect(for interest: Reactor.Interest) {
-        unwatch()
-        do {
-            registration = try reactor.register(PQsocket(connection), for: interest) { [weak self] _ in
-                self?.pollConnect()
+        let begun = ConnectionAttempt(configuration: configuration, reactor: reactor) { [weak self] result in
+            guard let self else {
+                if case .success(let connection) = result { PQfinish(connection) }
+                return
             }
-        } catch {
-            failConnect("\(error)")
+            attempt = nil
+            switch result {
+            case .success(let connection): becomeReady(connection)
+            case .failure(let error): failConnect(error)
+            }
         }
+        attempt = begun
+        begun.start(hostRotation: hostRotation)
     }
 
     private func becomeReady(_ connection: OpaquePointer) {
-        unwatch()
-        if let timer { reactor.cancel(timer) }
-        timer = nil
-        guard PQsetnonblocking(connection, 1) == 0, PQenterPipelineMode(connection) == 1 else {
-            return failConnect(LibPQ.errorMessage(connection))
-        }
+        self.connection = connection
         do {
             registration = try reactor.register(PQsocket(connection), for: .read) { [weak self] events in
                 self?.ready(events)
             }
         } catch {
-            return failConnect("\(error)")
+            return failConnect(PostgresError(.connection, "\(error)", attempted: "connect"))
         }
         state = .ready
         events?.connected(self)
     }
 
-    private func failConnect(_ message: String) {
+    private func failConnect(_ error: PostgresError) {
         guard state == .connecting else { return }
         let events = self.events
         release()
-        events?.connectFailed(self, PostgresError(.connection, message, attempted: "connect"))
+        events?.connectFailed(self, error)
     }
 
     // MARK: Leases
@@ -442,7 +420,9 @@ final class Link: @unchecked Sendable {
     }
 
     private func fail(_ error: PostgresError) {
-        if state == .connecting { return failConnect(error.message) }
+        if state == .connecting {
+            return failConnect(PostgresError(.connection, error.message, attempted: "connect"))
+        }
         guard state == .ready else { return }
         let events = self.events
         let answered = Dictionary(
@@ -477,7 +457,10 @@ final class Link: @unchecked Sendable {
 
     private func release() {
         state = .closed
-        unwatch()
+        attempt?.cancel()
+        attempt = nil
+        if let registration { reactor.unregister(registration) }
+        registration = nil
         if let timer { reactor.cancel(timer) }
         timer = nil
         if let connection { PQfinish(connection) }
@@ -490,12 +473,4 @@ final class Link: @unchecked Sendable {
     private func watch(for interest: Reactor.Interest) {
         if let registration { reactor.update(registration, to: interest) }
     }
-
-    private func unwatch() {
-        if let registration { reactor.unregister(registration) }
-        registration = nil
-    }
 }
-
-/// Notices would go to stderr.
-private func ignoreNotice(_ argument: UnsafeMutableRawPointer?, _ result: OpaquePointer?) {}
