@@ -1,5 +1,3 @@
-import ChatModel
-
 /// The frame that gives clients a message, by far the most frequent one, written from what services speak without the
 /// steps in between: byte for byte what `ClientServerFrame(event)` is in either subprotocol (a test holds it to that).
 package enum MessageEventFrame {
@@ -11,38 +9,54 @@ package enum MessageEventFrame {
         var writer = JSONWriter(reusing: storage)
         writer.beginObject()
         writer.type("event")
-        writer.member("conversation", decimal: event.conversation)
-        writer.member("seq", event.seq)
-        writer.member("id", decimal: event.conversation, dash: event.seq)
-        writer.member("kind", "message")
-        writer.member("sender", decimal: event.sender)
-        writer.member("sent_at", milliseconds: event.sentAtMs)
-        if withClientID { writer.optional("client_id", event.clientID) }
-        writer.member("body", ClientBody(event.body, in: ConversationID(rawValue: event.conversation)))
+        writer.members(ofMessage: event, withClientID: withClientID)
         writer.endObject()
         return writer.bytes
     }
 
     /// The Protobuf of the frame; the numbers are those of `client.proto`.
     package static func protobuf(_ event: LogEvent, withClientID: Bool) -> [UInt8] {
-        let (body, conversation, clientID) = (event.body, event.conversation, event.clientID)
-        var said = ProtobufWriter(capacity: 64 + body.text.utf8.count)
-        said.field(1, body.text)
-        said.field(2, body.format == .markdown ? "markdown" : "plain")
-        for attachment in body.attachments { said.element(3, attachment) }
-        if body.replyTo > 0 { said.field(4, decimal: conversation, dash: body.replyTo) }
-        for mention in body.mentions { said.field(5, decimal: mention) }
-        var inner = ProtobufWriter(capacity: 160 + clientID.utf8.count + said.bytes.count)
-        inner.field(1, decimal: conversation)
-        inner.field(2, varint: event.seq)
-        inner.field(3, decimal: conversation, dash: event.seq)
-        inner.field(4, "message")
-        inner.field(5, decimal: event.sender)
-        inner.field(6, varint: UInt64(bitPattern: event.sentAtMs))
-        if withClientID { inner.field(7, clientID) }
-        inner.field(8, message: said.bytes)
-        var frame = ProtobufWriter(capacity: inner.bytes.count + 8)
-        frame.field(2, message: inner.bytes)
-        return frame.bytes
+        let (body, conversation) = (event.body, event.conversation)
+        let clientID = withClientID ? event.clientID : ""
+        let lists = body.attachments.reduce(body.mentions.count * 24) { $0 + $1.utf8.count + 8 }
+        return ProtobufWriter.bytes(atMost: 256 + body.text.utf8.count + clientID.utf8.count + lists) { frame in
+            frame.message(2) { inner in
+                inner.message(8) { said in
+                    for mention in body.mentions.reversed() { said.field(5, decimal: mention) }
+                    if body.replyTo > 0 { said.field(4, decimal: conversation, dash: body.replyTo) }
+                    for attachment in body.attachments.reversed() { said.element(3, attachment) }
+                    said.field(2, fixed: body.format == .markdown ? "markdown" : "plain")
+                    said.field(1, body.text)
+                }
+                inner.field(7, clientID)
+                inner.field(6, varint: UInt64(bitPattern: event.sentAtMs))
+                inner.field(5, decimal: event.sender)
+                inner.field(4, fixed: "message")
+                inner.field(3, decimal: conversation, dash: event.seq)
+                inner.field(2, varint: event.seq)
+                inner.field(1, decimal: conversation)
+            }
+        }
+    }
+}
+
+extension JSONWriter {
+    /// The members of the event of a message that is still there.
+    mutating func members(ofMessage event: LogEvent, withClientID: Bool) {
+        let (body, conversation) = (event.body, event.conversation)
+        member("conversation", decimal: conversation)
+        member("seq", event.seq)
+        member("id", decimal: conversation, dash: event.seq)
+        member("kind", fixed: "message")
+        member("sender", decimal: event.sender)
+        member("sent_at", milliseconds: event.sentAtMs)
+        if withClientID { optional("client_id", event.clientID) }
+        beginObject("body")
+        member("text", body.text)
+        member("format", fixed: body.format == .markdown ? "markdown" : "plain")
+        if !body.attachments.isEmpty { member("attachments", body.attachments) }
+        if body.replyTo > 0 { member("reply_to", decimal: conversation, dash: body.replyTo) }
+        if !body.mentions.isEmpty { member("mentions", decimals: body.mentions) }
+        endObject()
     }
 }

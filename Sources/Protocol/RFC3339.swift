@@ -1,44 +1,21 @@
 /// Times as clients see them: RFC 3339, UTC, three digits of milliseconds (`2026-11-20T10:00:00.000Z`).
 package enum RFC3339 {
     /// Milliseconds of 9999-12-31T23:59:59.999Z: the last time that has this form.
-    private static let last: Int64 = 253_402_300_799_999
+    fileprivate static let last: Int64 = 253_402_300_799_999
     /// Milliseconds of 0000-01-01T00:00:00.000Z: the first.
-    private static let first: Int64 = -62_167_219_200_000
+    fileprivate static let first: Int64 = -62_167_219_200_000
+
+    /// Bytes of the text.
+    static let bytes = 24
 
     /// The text for a time in Unix milliseconds; times outside the years 0 to 9999 become the nearest inside.
     package static func string(milliseconds: Int64) -> String {
-        var bytes: [UInt8] = []
-        append(milliseconds: milliseconds, to: &bytes)
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    /// Appends the 24 bytes of the text.
-    package static func append(milliseconds: Int64, to bytes: inout [UInt8]) {
-        let time = min(max(milliseconds, first), last)
-        let day = time.floored(by: 86_400_000)
-        let rest = time - day * 86_400_000
-        let (year, month, dayOfMonth) = date(day: day)
-        func digits(_ value: Int64, _ count: Int) {
-            var divisor: Int64 = count == 4 ? 1000 : count == 3 ? 100 : 10
-            while divisor > 0 {
-                bytes.append(UInt8(0x30 + value / divisor % 10))
-                divisor /= 10
-            }
+        String(unsafeUninitializedCapacity: bytes) { memory in
+            guard let start = memory.baseAddress else { return 0 }
+            var cursor = ByteCursor(start)
+            cursor.put(milliseconds: milliseconds)
+            return bytes
         }
-        digits(year, 4)
-        bytes.append(UInt8(ascii: "-"))
-        digits(month, 2)
-        bytes.append(UInt8(ascii: "-"))
-        digits(dayOfMonth, 2)
-        bytes.append(UInt8(ascii: "T"))
-        digits(rest / 3_600_000, 2)
-        bytes.append(UInt8(ascii: ":"))
-        digits(rest / 60_000 % 60, 2)
-        bytes.append(UInt8(ascii: ":"))
-        digits(rest / 1000 % 60, 2)
-        bytes.append(UInt8(ascii: "."))
-        digits(rest % 1000, 3)
-        bytes.append(UInt8(ascii: "Z"))
     }
 
     /// The time that a text of exactly this form stands for; nil for any other text.
@@ -60,7 +37,7 @@ package enum RFC3339 {
 
     /// Days since 1970-01-01 to year, month and day of the Gregorian calendar (Howard Hinnant, "chrono-Compatible
     /// Low-Level Date Algorithms": years begin in March, so that the leap day is the last).
-    private static func date(day: Int64) -> (Int64, Int64, Int64) {
+    fileprivate static func date(day: Int64) -> (Int64, Int64, Int64) {
         let shifted = day + 719_468
         let era = shifted.floored(by: 146_097)
         let dayOfEra = shifted - era * 146_097
@@ -85,5 +62,33 @@ package enum RFC3339 {
 extension Int64 {
     fileprivate func floored(by divisor: Int64) -> Int64 {
         self >= 0 ? self / divisor : (self + 1) / divisor - 1
+    }
+}
+
+extension ByteCursor {
+    /// The text for a time: `RFC3339.bytes`.
+    mutating func put(milliseconds: Int64) {
+        let time = min(max(milliseconds, RFC3339.first), RFC3339.last)
+        let day = time.floored(by: 86_400_000)
+        let (seconds, fraction) = (time - day * 86_400_000).quotientAndRemainder(dividingBy: 1000)
+        let (minutes, second) = seconds.quotientAndRemainder(dividingBy: 60)
+        let (hour, minute) = minutes.quotientAndRemainder(dividingBy: 60)
+        let (year, month, dayOfMonth) = RFC3339.date(day: day)
+        put(twoDigits: year / 100)
+        put(twoDigits: year % 100)
+        put(UInt8(ascii: "-"))
+        put(twoDigits: month)
+        put(UInt8(ascii: "-"))
+        put(twoDigits: dayOfMonth)
+        put(UInt8(ascii: "T"))
+        put(twoDigits: hour)
+        put(UInt8(ascii: ":"))
+        put(twoDigits: minute)
+        put(UInt8(ascii: ":"))
+        put(twoDigits: second)
+        put(UInt8(ascii: "."))
+        put(UInt8(truncatingIfNeeded: 0x30 + fraction / 100))
+        put(twoDigits: fraction % 100)
+        put(UInt8(ascii: "Z"))
     }
 }
