@@ -109,7 +109,8 @@ struct ConversationJSON: Encodable, Sendable {
     }
 }
 
-/// A message in its present state: the event that made it, and what became of it.
+/// A message in its present state: the event that made it, and what became of it. Pages of them are written by
+/// `MessagePageJSON`, which says the same.
 struct MessageJSON: Encodable, Sendable {
     struct Reaction: Encodable, Sendable {
         var emoji: String

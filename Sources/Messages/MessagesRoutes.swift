@@ -184,7 +184,7 @@ package struct MessagesRoutes: Sendable {
         let found = try await relay.history(query)
         var next: String?
         if found.more, let last = found.messages.last { next = (forward ? "a" : "b") + String(last.event.seq) }
-        return try .json(PageResponse(items: found.messages.map { MessageJSON($0) }, next: next))
+        return .json(bytes: MessagePageJSON.bytes(found.messages, next: next))
     }
 
     /// Who has a message and who has read it, as far as they show it; who hides their own sees nobody's.

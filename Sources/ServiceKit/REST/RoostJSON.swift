@@ -239,7 +239,13 @@ extension Response {
     package static func json(
         _ value: some Encodable, status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]
     ) throws -> Response {
-        let bytes = try RoostJSON.encode(value)
+        .json(bytes: try RoostJSON.encode(value), status: status, headers: headers)
+    }
+
+    /// A response of JSON that is written already.
+    package static func json(
+        bytes: [UInt8], status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]
+    ) -> Response {
         var headers = headers
         headers[.contentType] = "application/json; charset=utf-8"
         headers[.contentLength] = String(bytes.count)
