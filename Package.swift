@@ -29,6 +29,7 @@ let coreMetrics: Target.Dependency = .product(name: "CoreMetrics", package: "swi
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
@@ -117,8 +118,8 @@ let package = Package(
             "ServiceKit",
             [
                 "ChatModel", "Cluster", "RPC", "RPCTransport", "Protocol", "ZooKeeper", "Postgres", "Redis", logging,
-                metrics, coreMetrics, lifecycle, hummingbird, configuration, nioCore, nioPosix, nioConcurrency,
-                nioHTTP1, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                metrics, coreMetrics, lifecycle, hummingbird, hummingbirdCore, configuration, nioCore, nioPosix,
+                nioConcurrency, nioHTTP1, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 httpTypes, jwt, crypto, systemPackage,
             ]),
 

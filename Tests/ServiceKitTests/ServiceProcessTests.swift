@@ -5,6 +5,7 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 import RPCTransport
 import Redis
 import ServiceLifecycle
@@ -44,6 +45,10 @@ private struct ProbeRole: Role {
 
     func routes(_ router: Router<RoostRequestContext>) {
         router.get("/probe") { _, context in context.requestID }
+        router.get("/thread") { _, _ in
+            try await Task.sleep(for: .milliseconds(1))  // whatever is awaited: it comes back to its loop
+            return MultiThreadedEventLoopGroup.currentEventLoop == nil ? "elsewhere" : "event loop"
+        }
     }
 
     func prepare() async throws {
@@ -112,6 +117,9 @@ private struct ProbeRole: Role {
                 #expect(early.status == 503 && early.body.contains("is being prepared"))
                 try await eventually("ready") { try await get(http, "/readyz").status == 200 }
                 #expect(stage.state.withLockedValue { $0.prepared } == 1)
+
+                // A request is served on its connection's thread.
+                #expect(try await get(http, "/thread").body == "event loop")
 
                 // Registered with its addresses, and seen by the membership.
                 let member = try await context.membership.first { $0.member(of: "media", id: "probe-1") != nil }

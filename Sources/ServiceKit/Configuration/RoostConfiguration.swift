@@ -75,7 +75,7 @@ package struct RoostConfiguration: Sendable {
     /// | `limit_typing_rate` (`ROOST_LIMIT_TYPING_RATE`) | 0...1000 | 5 | typing signals of a connection in a second; more are passed over |
     /// | `trusted_proxies` (`ROOST_TRUSTED_PROXIES`) | addresses or CIDR, comma-separated | loopback | whose `X-Forwarded-For` is believed |
     /// | `capacity` (`ROOST_CAPACITY`) | connections, 1...1000000 | 19000 | how many clients a chat node takes |
-    /// | `event_loops` (`ROOST_EVENT_LOOPS`) | count, 1...64 | 1 | network threads |
+    /// | `event_loops` (`ROOST_EVENT_LOOPS`) | count, 1...64 | 1 | threads that serve RPC and REST, each its connections |
     /// | `scrypt_log_n` (`ROOST_SCRYPT_LOG_N`) | 1...20 | 14 | what hashing a password costs: 2^N KiB and time in proportion; low ones for load tests only |
     /// | `group_members` (`ROOST_GROUP_MEMBERS`) | 1...10000 | 10000 | members that a group can have |
     /// | `edit_within_s` (`ROOST_EDIT_WITHIN_S`) | seconds, 0...315360000 | 0: any age | how old a message may be that its author edits |

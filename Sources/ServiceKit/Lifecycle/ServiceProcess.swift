@@ -1,4 +1,5 @@
 import Hummingbird
+import HummingbirdCore
 import Logging
 import NIOCore
 import RPCTransport
@@ -130,7 +131,9 @@ package struct ServiceProcess: Service {
         RoostRouter.closeMethods(of: router)
         let application = Application(
             router: router,
-            server: .http1(configuration: .init(idleTimeout: .seconds(75))),
+            server: HTTPServerBuilder { responder in
+                LoopHTTPChannel(HTTP1Channel(responder: responder, configuration: .init(idleTimeout: .seconds(75))))
+            },
             configuration: .init(
                 address: .hostname(configuration.httpHost, port: configuration.httpPort), backlog: 1024),
             onServerRunning: { channel in
