@@ -94,23 +94,31 @@ package enum ReadStatements {
     /// Messages after $3 that the user may see, oldest first.
     package static let after = page("e.seq > $3", "ASC")
 
-    /// The window is read first and bounds the index's scan, which then ends with the limit.
+    /// The window is read first and bounds the index's scan, which then ends with the limit. The reactions of the whole page
+    /// are one scan, not one for each of its messages.
     private static func page(_ edge: String, _ order: String) -> Statement {
         Statement(
             """
             WITH seen AS MATERIALIZED (
                 SELECT joined_seq AS after, coalesce(left_seq, 9223372036854775807) AS until
                 FROM relay.members WHERE conversation = $1 AND user_id = $2
-            )
-            SELECT \(message)
-            FROM (
+            ), page AS MATERIALIZED (
                 SELECT * FROM relay.events e
                 WHERE e.conversation = $1 AND \(edge) AND e.seq > (SELECT after FROM seen)
                     AND e.seq <= (SELECT until FROM seen)
                     AND (e.kind = 1 OR $5::boolean OR ($6::boolean AND e.kind IN (5, 6)))
                 ORDER BY e.seq \(order) LIMIT $4::bigint
-            ) e
-            \(reactions)
+            ), reacted AS MATERIALIZED (
+                SELECT x.target, array_agg(x.emoji ORDER BY x.seq) AS emojis,
+                    array_agg(x.user_id ORDER BY x.seq) AS users
+                FROM relay.reactions x
+                WHERE x.conversation = $1 AND x.target >= (SELECT min(seq) FROM page)
+                    AND x.target <= (SELECT max(seq) FROM page) AND NOT x.removed
+                GROUP BY x.target
+            )
+            SELECT \(message)
+            FROM page e
+            LEFT JOIN reacted r ON r.target = e.seq AND e.kind = 1
             ORDER BY e.seq \(order)
             """)
     }
