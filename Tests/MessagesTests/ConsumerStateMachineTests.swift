@@ -92,6 +92,7 @@ import Testing
         var state = ConsumerStateMachine(settings: settings)
         state.renewed([1: .beginning], count: 2, now: start)
         let follow = try follow(state.next(now: start))
+        #expect(follow.only == 2)
         // Conversations 2 and 3 are of shard 1, 4 of shard 0.
         let batch = try #require(
             state.followed(follow, events: [event(2, 1), event(4, 1), event(3, 1)], next: position(9)))
@@ -108,6 +109,7 @@ import Testing
         state.renewed([0: ahead, 1: .beginning], count: 2, now: start)
         var step = try follow(state.next(now: start))
         #expect(step.shards == [1] && step.until == ahead && step.wait == .zero)
+        #expect(step.only == nil, "the event at which they meet may be of any shard")
         // The answer goes beyond where the other is: that part comes again, for both.
         let batch = try #require(
             state.followed(step, events: [event(2, 6), event(2, 7), event(2, 8)], next: position(6)))
