@@ -214,7 +214,7 @@ import Testing
 }
 
 /// nginx in front of a staged discovery and two staged instances, `one` and `other`.
-private struct StagedGateway: Sendable {
+struct StagedGateway: Sendable {
     struct Answer {
         var status: UInt
         var headers: HTTPHeaders
@@ -228,6 +228,8 @@ private struct StagedGateway: Sendable {
     }
 
     var address: String
+    /// nginx's own folder.
+    var directory: String
     var firstChoice: String
     var discovery: StubServer
     var one: StubServer
@@ -252,7 +254,7 @@ private struct StagedGateway: Sendable {
     }
 }
 
-private func withGateway(
+func withGateway(
     dead: Bool = false, hangsUp: Bool = false, answer: StubServer.Response = .init(body: "one"),
     routes: (@Sendable (StubServer.Request) -> StubServer.Response)? = nil,
     _ body: @escaping @Sendable (StagedGateway) async throws -> Void
@@ -289,7 +291,8 @@ private func withGateway(
                     try await part.untilReady(patience: .seconds(20))
                     try await body(
                         StagedGateway(
-                            address: address, firstChoice: firstChoice, discovery: discovery, one: one, other: other))
+                            address: address, directory: data.state(of: GatewayPart.name), firstChoice: firstChoice,
+                            discovery: discovery, one: one, other: other))
                     await part.stop()
                     group.cancelAll()
                 }
