@@ -36,7 +36,7 @@ lint: ## check format, shell scripts and the gateway's configuration
 	infra/scripts/lint.sh
 
 clean: ## remove what was built and the default data directory
-	rm -rf .build Benchmarks/.build .roost
+	rm -rf .build Benchmarks/.build Benchmarks/GRPC/.build .roost
 
 setup: ## install what is missing for working on Roost
 	@infra/scripts/setup.sh develop

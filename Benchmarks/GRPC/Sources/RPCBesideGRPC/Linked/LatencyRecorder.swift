@@ -1,0 +1,1 @@
+../../../../../Sources/LoadBench/Statistics/LatencyRecorder.swift

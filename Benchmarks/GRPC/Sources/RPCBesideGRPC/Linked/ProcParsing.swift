@@ -1,0 +1,1 @@
+../../../../../Sources/LoadBench/Machine/ProcParsing.swift
