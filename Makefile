@@ -10,8 +10,8 @@ help: ## show this list
 
 run: ## install what is missing, build a release, run a whole cluster on this machine (Ctrl-C stops it)
 	@infra/scripts/setup.sh run
-	swift build -c release --product roost
-	@exec "$$(swift build -c release --show-bin-path)/roost" up $(UP)
+	swift build -c release --product roost --static-swift-stdlib
+	@exec "$$(swift build -c release --static-swift-stdlib --show-bin-path)/roost" up $(UP)
 
 test: ## install what is missing, run every test; the last line is the count
 	@infra/scripts/setup.sh test

@@ -177,6 +177,12 @@ final class ClientConnection: PooledConnection, RPCCallHolder {
         flush()
     }
 
+    /// A part of what has come was worked on: what was answered to it goes out.
+    func readPart() {
+        flush()
+        state.withLockedValue { _ = $0.outbox.schedule() }
+    }
+
     func receive(_ frame: Frame) throws(ProtocolViolation) {
         let result = state.withLockedValue { state -> Result<ClientConnectionStateMachine.Action, ProtocolViolation> in
             do throws(ProtocolViolation) {
@@ -326,9 +332,13 @@ final class ClientConnectionHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         connection.readBegins()
+        var frames = 0
         do throws(ProtocolViolation) {
             try accumulator.feed(unwrapInboundIn(data), maxBody: { connection.maxBody }) {
-                frame throws(ProtocolViolation) in try connection.receive(frame)
+                frame throws(ProtocolViolation) in
+                if frames > 0, frames.isMultiple(of: Outbox.part) { connection.readPart() }
+                frames += 1
+                try connection.receive(frame)
             }
         } catch {
             connection.fail(RPCError(.unavailable, "protocol violated by the server: \(error.reason)"))

@@ -13,7 +13,9 @@ struct Outbox {
     private var inFlight = 0
 
     /// Beyond this a buffer isn't kept for reuse.
-    private static let keptCapacity = 256 << 10
+    private static let keptCapacity = 64 << 10
+    /// So much of a burst's answers goes out while the rest of it is worked on, so that both sides are at work.
+    static let part = 16
 
     /// Bytes that wait in all.
     var waiting: Int { buffer.readableBytes + inFlight }

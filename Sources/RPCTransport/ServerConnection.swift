@@ -73,7 +73,8 @@ final class ServerConnection: Sendable {
         let slot = HandlerSlot()
         await withDiscardingTaskGroup { group in
             while let calls = await arrivals() {
-                for call in calls {
+                for (index, call) in calls.enumerated() {
+                    if index > 0, index.isMultiple(of: Outbox.part) { flushPart() }
                     group.addImmediateTask { await self.serve(call, slot) }
                     keep(slot, for: call.context.callID)
                 }
@@ -354,6 +355,12 @@ final class ServerConnection: Sendable {
         }
         for id in ids { cancelHandler(id) }
         runner?.resume()
+    }
+
+    /// Writes what waits; more is about to, of which the caller takes care.
+    private func flushPart() {
+        flush()
+        state.withLockedValue { _ = $0.outbox.schedule() }
     }
 
     /// Writes all that waits, sets the timer for deadlines, stops reading from a client that does not read.
