@@ -47,8 +47,8 @@ package struct ConsumerStateMachine: Sendable {
         package var wait: Duration
         /// Where the nearest of the other shards are: no batch goes beyond it.
         package var until: LogPosition?
-        /// How many shards there are where only the events of these are wanted; nil: all events, since the place where
-        /// shards meet is told by an event, which may be anyone's.
+        /// How many shards there are where only the events of these are wanted; nil: all events, since these are all shards,
+        /// or since the place where shards meet is told by an event, which may be anyone's.
         package var only: Int?
     }
 
@@ -104,11 +104,12 @@ package struct ConsumerStateMachine: Sendable {
         let positions = Set(ready.values.map(\.position)).sorted()
         guard let first = positions.first else { return .pause(until: wakes) }
         let others = positions.dropFirst().first
+        let together = ready.filter { $0.value.position == first }.keys.sorted()
         return .follow(
             Follow(
-                shards: ready.filter { $0.value.position == first }.keys.sorted(), after: first, limit: limit,
+                shards: together, after: first, limit: limit,
                 wait: others == nil ? min(settings.wait, wakes - now) : .zero, until: others,
-                only: others == nil ? shardCount : nil))
+                only: others == nil && together.count < shardCount ? shardCount : nil))
     }
 
     // MARK: Leases

@@ -91,7 +91,7 @@ package struct LogConsumer: Sendable {
         request.after = step.after.wire
         request.limit = UInt32(step.limit)
         request.waitMs = UInt32(max(0, step.wait.wholeMilliseconds))
-        if let count = step.only, step.shards.count < count {
+        if let count = step.only {
             request.shardCount = UInt32(count)
             request.shards = step.shards.map(UInt32.init)
         }

@@ -38,7 +38,11 @@ final class ConnectionAttempt: @unchecked Sendable {
     /// Gives up; `completion` isn't called.
     func cancel() {
         completion = nil
-        release()
+        unwatch()
+        if let timer { reactor.cancel(timer) }
+        timer = nil
+        if let connection { PQfinish(connection) }
+        connection = nil
     }
 
     private func poll() {
@@ -79,14 +83,6 @@ final class ConnectionAttempt: @unchecked Sendable {
         let completion = completion
         cancel()
         completion?(result)
-    }
-
-    private func release() {
-        unwatch()
-        if let timer { reactor.cancel(timer) }
-        timer = nil
-        if let connection { PQfinish(connection) }
-        connection = nil
     }
 }
 

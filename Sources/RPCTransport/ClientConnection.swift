@@ -179,8 +179,7 @@ final class ClientConnection: PooledConnection, RPCCallHolder {
 
     /// A part of what has come was worked on: what was answered to it goes out.
     func readPart() {
-        flush()
-        state.withLockedValue { _ = $0.outbox.schedule() }
+        flush(more: true)
     }
 
     func receive(_ frame: Frame) throws(ProtocolViolation) {
@@ -247,11 +246,11 @@ final class ClientConnection: PooledConnection, RPCCallHolder {
         if drained { channel.close(promise: nil) }
     }
 
-    /// Writes all that waits, and sets the timer for deadlines.
-    private func flush() {
+    /// Writes all that waits, and sets the timer for deadlines. `more`: the caller flushes again.
+    private func flush(more: Bool = false) {
         loop.assertInEventLoop()
         let (buffer, alarm, drained) = state.withLockedValue { state -> (ByteBuffer?, UInt64?, Bool) in
-            let buffer = state.outbox.take()
+            let buffer = state.outbox.take(more: more)
             let drained = state.machine.isDrained && state.outbox.isEmpty
             state.flushedID = state.machine.lastID
             let next = state.machine.nextDeadline

@@ -14,7 +14,7 @@ struct Outbox {
 
     /// Beyond this a buffer isn't kept for reuse.
     private static let keptCapacity = 64 << 10
-    /// So much of a burst's answers goes out while the rest of it is worked on, so that both sides are at work.
+    /// Frames of a burst that are worked on until what is answered to them goes out, so that both sides are at work.
     static let part = 16
 
     /// Bytes that wait in all.
@@ -48,9 +48,9 @@ struct Outbox {
         }
     }
 
-    /// Takes out all that waits, to be written now.
-    mutating func take() -> ByteBuffer? {
-        isScheduled = false
+    /// Takes out all that waits, to be written now. `more`: who takes it takes again.
+    mutating func take(more: Bool = false) -> ByteBuffer? {
+        isScheduled = more
         guard buffer.readableBytes > 0 else { return nil }
         spare.clear()
         swap(&buffer, &spare)

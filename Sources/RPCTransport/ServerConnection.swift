@@ -74,7 +74,7 @@ final class ServerConnection: Sendable {
         await withDiscardingTaskGroup { group in
             while let calls = await arrivals() {
                 for (index, call) in calls.enumerated() {
-                    if index > 0, index.isMultiple(of: Outbox.part) { flushPart() }
+                    if index > 0, index.isMultiple(of: Outbox.part) { flush(more: true) }
                     group.addImmediateTask { await self.serve(call, slot) }
                     keep(slot, for: call.context.callID)
                 }
@@ -357,17 +357,12 @@ final class ServerConnection: Sendable {
         runner?.resume()
     }
 
-    /// Writes what waits; more is about to, of which the caller takes care.
-    private func flushPart() {
-        flush()
-        state.withLockedValue { _ = $0.outbox.schedule() }
-    }
-
-    /// Writes all that waits, sets the timer for deadlines, stops reading from a client that does not read.
-    private func flush() {
+    /// Writes all that waits, sets the timer for deadlines, stops reading from a client that does not read. `more`: the
+    /// caller flushes again.
+    private func flush(more: Bool = false) {
         loop.assertInEventLoop()
         let (buffer, alarm, pause, drained) = state.withLockedValue { state -> (ByteBuffer?, UInt64?, Bool, Bool) in
-            let buffer = state.outbox.take()
+            let buffer = state.outbox.take(more: more)
             let pause = !state.isReadingPaused && state.outbox.waiting > configuration.maxOutbound
             if pause { state.isReadingPaused = true }
             let drained = state.machine.isDrained && state.outbox.isEmpty

@@ -26,8 +26,7 @@ extension RelayCore {
         }
         let end = ContinuousClock.now + wait
         let limit = request.limit == 0 ? 1000 : min(Int(request.limit), 1000)
-        let parts = request.shardCount == 0 ? 1 : Int(request.shardCount) / max(request.shards.count, 1) + 1
-        let reach = min(Self.reach, limit * parts)
+        let reach = min(Self.reach, max(limit, limit * Int(request.shardCount) / max(request.shards.count, 1)))
         var after = request.after
         // What another shard had has been looked at: not again.
         func look() async throws(RPCError) -> LogStore.Followed {

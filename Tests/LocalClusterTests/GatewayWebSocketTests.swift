@@ -128,18 +128,19 @@ private enum EchoNode {
 private final class RawClient: ChannelInboundHandler, Sendable {
     typealias InboundIn = ByteBuffer
 
-    private let all = NIOLockedValueBox<[UInt8]>([])
+    private let all = Watched<[UInt8]>([])
     private let channel = NIOLockedValueBox<(any Channel)?>(nil)
 
-    var bytes: [UInt8] {
-        let all = all.withLockedValue { $0 }
+    var bytes: [UInt8] { Self.body(all.read { $0 }) }
+
+    private static func body(_ all: [UInt8]) -> [UInt8] {
         guard let end = all.firstRange(of: Array("\r\n\r\n".utf8)) else { return [] }
         return Array(all[end.upperBound...])
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = unwrapInboundIn(data)
-        all.withLockedValue { $0 += buffer.readableBytesView }
+        all.update { $0 += buffer.readableBytesView }
     }
 
     static func open(_ address: String) async throws -> RawClient {
@@ -158,7 +159,7 @@ private final class RawClient: ChannelInboundHandler, Sendable {
                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n
                 """.utf8))
         let opened = Array("HTTP/1.1 101 ".utf8)
-        try await client.poll { $0.starts(with: opened) && $0.firstRange(of: Array("\r\n\r\n".utf8)) != nil }
+        try await client.expect { $0.starts(with: opened) && $0.firstRange(of: Array("\r\n\r\n".utf8)) != nil }
         return client
     }
 
@@ -167,18 +168,16 @@ private final class RawClient: ChannelInboundHandler, Sendable {
         channel?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
     }
 
-    func wait(_ condition: ([UInt8]) -> Bool) async throws {
-        try await poll { _ in condition(bytes) }
+    func wait(_ condition: @escaping @Sendable ([UInt8]) -> Bool) async throws {
+        try await expect { condition(Self.body($0)) }
     }
 
     func close() {
         channel.withLockedValue { $0 }?.close(promise: nil)
     }
 
-    private func poll(_ condition: ([UInt8]) -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
-        func holds() -> Bool { condition(all.withLockedValue { $0 }) }
-        while !holds(), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(2)) }
-        try #require(holds(), "got \(all.withLockedValue { String(decoding: $0.prefix(200), as: UTF8.self) })")
+    private func expect(_ condition: @escaping @Sendable ([UInt8]) -> Bool) async throws {
+        let holds = await all.wait(for: .seconds(20), until: condition)
+        try #require(holds, "got \(all.read { String(decoding: $0.prefix(200), as: UTF8.self) })")
     }
 }
