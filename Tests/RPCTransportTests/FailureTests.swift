@@ -141,10 +141,17 @@ import Testing
                         onEnd: { error in ended.withLockedValue { $0 = .some(error) } })
                     await eventually("the stream is open") { received.withLockedValue { $0 } == 1 }
                     server.shutdown()
+                    // It is told to the connection later: a call that is faster is served.
+                    let quick = CallOptions(timeout: .milliseconds(200))
+                    await eventually("no new call is taken") {
+                        (try? await stub.report(RosterUpdate(), options: quick)) == nil
+                    }
+                    let served = first.seen.withLockedValue { $0.reports }
                     // New calls go elsewhere while the stream goes on.
                     pool.update([peerOne, peerTwo])
                     for _ in 0..<20 { _ = try await stub.report(RosterUpdate()) }
                     #expect(second.seen.withLockedValue { $0.reports } == 20)
+                    #expect(first.seen.withLockedValue { $0.reports } == served)
                     control.grant(1)
                     await eventually("the stream goes on") { received.withLockedValue { $0 } == 2 }
                     #expect(ended.withLockedValue { $0 } == nil)
