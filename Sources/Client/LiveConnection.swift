@@ -46,9 +46,6 @@ package final class LiveConnection: Sendable {
         (updates, feed) = AsyncStream.makeStream()
     }
 
-    /// Frames that wait for their answer.
-    package var pendingCount: Int { state.withLockedValue { $0.pending.count } }
-
     /// Sends a frame that is answered by its `ref`, now or when there is a connection again, until it is answered.
     package func send(ref: String, _ frame: JSONValue) {
         let socket = state.withLockedValue { state in

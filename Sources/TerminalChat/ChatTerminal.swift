@@ -44,7 +44,7 @@ package final class ChatTerminal {
     private var toldTyping: ContinuousClock.Instant?
     private var presences: [String: Bool] = [:]
     private var watched: String?
-    /// What was asked for with which ref.
+    /// What was asked for with which ref, until the answer has been dealt with.
     private var asked: [String: String] = [:]
     private var endBy: ContinuousClock.Instant?
     private var isOver = false
@@ -115,14 +115,14 @@ package final class ChatTerminal {
             typing = typing.filter { $0.value > now }
             if typing.count != before { updatePrompt() }
             if let endBy, now > endBy {
-                say("! not answered any more: \(live.pendingCount)")
+                say("! not answered any more: \(asked.count)")
                 isOver = true
             }
         }
-        while hasSynced, endBy == nil, live.pendingCount == 0, let line = waitingLines.popFirst() { await submit(line) }
+        while hasSynced, endBy == nil, asked.isEmpty, let line = waitingLines.popFirst() { await submit(line) }
         if isInputOver, waitingLines.isEmpty { finish() }
         // What was said before the end is stored before it ends.
-        if endBy != nil, live.pendingCount == 0 { isOver = true }
+        if endBy != nil, asked.isEmpty { isOver = true }
     }
 
     /// Ends as soon as everything has been answered.
