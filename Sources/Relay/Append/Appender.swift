@@ -105,7 +105,7 @@ package final class Appender: Sendable {
         var changes: Deque<(GroupChange, ChangeReply)> = []
         await append(items, leaving: &changes)
         while let (change, reply) = changes.popFirst() {
-            reply(await commit(change))
+            await commit(change, reply)
             if !changes.isEmpty { await append(batcher.next(), leaving: &changes) }
         }
         metrics.queueDepth.record(batcher.depth)
@@ -153,6 +153,11 @@ package final class Appender: Sendable {
             for reply in replies { reply(.failure(failure)) }
             return
         }
+        store.afterwards { [self] in answer(batch, outcomes, replies) }
+    }
+
+    /// Tells of a commit, while PostgreSQL works on the next.
+    private func answer(_ batch: AppendBatch, _ outcomes: [AppendOutcome], _ replies: [Reply]) {
         for (index, reply) in replies.enumerated() { reply(batch.response(at: index, outcomes)) }
         let (stored, known) = batch.pushes(outcomes)
         pushes.committed(
@@ -163,7 +168,7 @@ package final class Appender: Sendable {
         metrics.batchSize.record(replies.count)
     }
 
-    private func commit(_ change: GroupChange) async -> Result<RelayChangeGroupResponse, RPCError> {
+    private func commit(_ change: GroupChange, _ reply: @escaping ChangeReply) async {
         let outcome: GroupChangeOutcome
         let now = now()
         memory.withLockedValue { $0.forget(CollectionOfOne(change.request.conversation.column)) }
@@ -172,9 +177,15 @@ package final class Appender: Sendable {
                 try await store.change(change, now: now, timeout: changeTimeout)
             }
         } catch {
-            return .failure(failed(error, count: change.users.count, isMadeAgain: true))
+            return reply(.failure(failed(error, count: change.users.count, isMadeAgain: true)))
         }
-        guard outcome.verdict == .stored || outcome.verdict == .duplicate else { return .failure(.noConversation) }
+        store.afterwards { [self] in answer(change, outcome, reply) }
+    }
+
+    private func answer(_ change: GroupChange, _ outcome: GroupChangeOutcome, _ reply: ChangeReply) {
+        guard outcome.verdict == .stored || outcome.verdict == .duplicate else {
+            return reply(.failure(.noConversation))
+        }
         var again: [SyncPlan.Position] = []
         if outcome.first > 0 {
             again.append(
@@ -185,7 +196,7 @@ package final class Appender: Sendable {
         var response = RelayChangeGroupResponse()
         response.seq = outcome.seq
         response.duplicate = outcome.verdict == .duplicate
-        return .success(response)
+        reply(.success(response))
     }
 
     /// - Parameter isMadeAgain: the caller repeats it until it is there; what is known then is pushed again.

@@ -26,7 +26,7 @@ extension LogStore {
             let rows = round.map { rows[$0] }
             steps.append(number == 0 ? Self.append(rows, now: now) : Self.amend(rows, now: now))
         }
-        let results = try await appends.pipeline(steps, timeout: timeout)
+        let results = try await commit(steps, timeout: timeout)
         for ((number, round), result) in zip(rounds, results[before...]) {
             for row in result.rows {
                 let position = Int(try row.int8(0)) - 1
@@ -45,6 +45,17 @@ extension LogStore {
             throw PostgresError(.decoding, "no outcome for a row", attempted: "append")
         }
         return complete
+    }
+
+    /// On `executor` it is sent before the task lets go of the thread. What was sent is waited for, also when the task is
+    /// cancelled.
+    private func commit(
+        _ steps: [PostgresPool.Step], timeout: Duration
+    ) async throws(PostgresError) -> [PostgresResult] {
+        let result = await withUnsafeContinuation { continuation in
+            appends.submit(steps, timeout: timeout) { continuation.resume(returning: $0) }
+        }
+        return try result.get()
     }
 
     /// What a batch locks before its statements, for all of its rows together: several statements would take the locks of
@@ -126,7 +137,7 @@ extension LogStore {
                     .int2Array(change.roles), .bytesArray(change.bodies), .timestamp(milliseconds: now),
                 ]
             ))
-        let results = try await appends.pipeline(steps, timeout: timeout)
+        let results = try await commit(steps, timeout: timeout)
         var outcome = GroupChangeOutcome(verdict: .notFound, seq: 0, first: 0, events: [])
         for row in results[steps.count - 1].rows {
             let position = Int(try row.int8(0))

@@ -30,6 +30,10 @@ package struct LogStore: Sendable {
     /// Where tasks run that mostly wait for the log.
     package var executor: any TaskExecutor { reactor.taskExecutor }
 
+    /// Runs `body` on the executor's thread when the jobs that are due now have run: what they have for PostgreSQL is then on
+    /// its way.
+    func afterwards(_ body: @escaping @Sendable () -> Void) { reactor.execute(body) }
+
     /// Works until the task is cancelled.
     package func run() async {
         await withTaskGroup { group in
