@@ -100,6 +100,21 @@ package struct BenchSession: Sendable {
         MachineUse(from: start, to: end, processes: cluster.processes)
     }
 
+    /// Waits until the servers have done what a load leaves to be done behind it, such as the index of search, so that the
+    /// next one doesn't pay for it.
+    package func waitUntilQuiet(within limit: Duration) async throws {
+        let deadline = ContinuousClock.now + limit
+        var before = await sampler.sample()
+        while ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(500))
+            let after = await sampler.sample()
+            let use = use(from: before, to: after)
+            if use.servers / use.seconds < 0.1 { return }
+            progress("waiting for the servers, which still work: \(FigureUnit.cores.text(use.servers / use.seconds))")
+            before = after
+        }
+    }
+
     package func close(_ connections: [LoadConnection]) async {
         await loop.perform { for connection in connections { connection.close() } }
     }

@@ -66,6 +66,7 @@ package struct MessageScenario: Sendable {
                 let passed = measured.step.p99Ms < limit && measured.step.lost == 0
                 measured.step.passed = passed
                 session.progress("\(rate)/s: p99 \(FigureUnit.milliseconds.text(measured.step.p99Ms))")
+                try await session.waitUntilQuiet(within: .seconds(30))
                 search.record(passed: passed)
                 steps.append(measured)
             }

@@ -21,9 +21,12 @@ package struct PushQueue {
     }
 
     package struct Limits: Sendable {
-        /// Deliveries in one call, and bytes, by an estimate.
-        package var callDeliveries = 512
+        /// Deliveries in one call, and bytes, by an estimate. A busy node answers a call after tens of milliseconds, and what
+        /// it gets a second is what these let through in that time.
+        package var callDeliveries = 4096
         package var callBytes = 512 * 1024
+        /// Events that are handed to the queues at a time.
+        package var addedEvents = 512
         /// What may gather behind a call.
         package var queuedDeliveries = 20_000
         package var queuedBytes = 16 << 20

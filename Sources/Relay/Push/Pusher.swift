@@ -267,7 +267,7 @@ package final class Pusher: Sendable {
     private func push(_ batches: [Batch], to members: [UInt64: MembershipCache.Members]) {
         // A change of thousands of members is a delivery each, to thousands: some at a time, so that what no queue can hold is
         // not made.
-        let limit = limits.callDeliveries
+        let limit = limits.addedEvents
         var pieces: [Batch] = []
         var count = 0
         for batch in batches {
