@@ -154,6 +154,41 @@ extension DatabaseTests {
             }
         }
 
+        /// A backend that hangs with a message that it was sent: nobody knows whether it is still going to store it.
+        @Test func aCommitThatNobodyKnowsOfIsSettledBeforeTheNodesReadAgain() async throws {
+            var configuration = RelayConfiguration()
+            configuration.appendTimeout = .milliseconds(200)
+            try await Bench.run(configuration: configuration) { bench in
+                let id = try await bench.direct(1, 2)
+                try await bench.send(id, from: 1, "1")
+                let backends: Statement = """
+                    SELECT pid FROM pg_stat_activity
+                    WHERE application_name LIKE 'roost-relay-append-%' AND datname = current_database()
+                    """
+                let hung = try #require(try await bench.database.query(backends).rows.first).int4(0)
+                try await bench.attach("a", [2])
+                kill(hung, SIGSTOP)
+                defer { kill(hung, SIGCONT) }
+                await #expect(throws: RPCError.self) { try await bench.send(id, from: 1, "2") }
+                // The connection is given up; on another one the relay asks for the end of the first.
+                try await eventually {
+                    try await bench.database.query(backends).rows.contains { try $0.int4(0) != hung }
+                }
+                try await Task.sleep(for: .milliseconds(700))
+                #expect(bench.relay.pusher.counts.nodes == 1)
+                kill(hung, SIGCONT)
+                try await eventually { bench.relay.pusher.counts.nodes == 0 }
+                #expect(try await !bench.database.query(backends).rows.contains { try $0.int4(0) == hung })
+                // From now on it is there or it is not.
+                let before = try await eventuallyRead(bench).count
+                try await Task.sleep(for: .milliseconds(200))
+                #expect(try await eventuallyRead(bench).count == before)
+                let answer = try await bench.send(id, from: 1, "2")
+                #expect(answer.seq == 2 && answer.duplicate == (before == 2))
+                try await expectSound(bench, events: 2)
+            }
+        }
+
         /// sender-client_id → seq.
         private func eventuallyRead(_ bench: Bench) async throws -> [String: UInt64] {
             let result = try await bench.database.query("SELECT sender, client_id, seq FROM relay.events")

@@ -233,7 +233,7 @@ extension DatabaseTests {
                             _ = try await bench.database.query(
                                 """
                                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                                WHERE application_name = 'roost-relay-append' AND datname = current_database()
+                                WHERE application_name LIKE 'roost-relay-append-%' AND datname = current_database()
                                 """)
                             try await Task.sleep(for: .milliseconds(40))
                         }

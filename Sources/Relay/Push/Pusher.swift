@@ -42,8 +42,6 @@ package final class Pusher: Sendable {
         var roster = RosterTable()
         var members: MembershipCache
         var queues: [RosterTable.Node: PushQueue] = [:]
-        /// Whether every node is about to be told to read the log again, for a commit with an unknown outcome.
-        var isUndecided = false
 
         /// The members that a batch needs, where they are remembered, or follow from what is and from what the batch says.
         mutating func remembered(_ batch: Batch) -> MembershipCache.Members? {
@@ -79,6 +77,9 @@ package final class Pusher: Sendable {
     private let state: NIOLockedValueBox<State>
     private let commits: AsyncStream<Committed>
     private let commit: AsyncStream<Committed>.Continuation
+    /// Commits whose outcome nobody knows: there are some.
+    private let doubts: AsyncStream<Void>
+    private let doubt: AsyncStream<Void>.Continuation
     private let store: LogStore
     private let limits: PushQueue.Limits
     private let receiptMembers: Int
@@ -99,6 +100,7 @@ package final class Pusher: Sendable {
     ) {
         state = NIOLockedValueBox(State(members: MembershipCache(limit: configuration.rememberedMembers)))
         (commits, commit) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.pushQueue))
+        (doubts, doubt) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         limits = configuration.push
         receiptMembers = configuration.receiptMembers
         typingMembers = configuration.typingMembers
@@ -166,27 +168,34 @@ package final class Pusher: Sendable {
         }
     }
 
-    /// A commit whose outcome nobody knows may be in the log, or still come into it, and is pushed to nobody: once its
-    /// statement can no longer be running, every node reads the log again.
-    package func undecided() {
-        let isFirst = state.withLockedValue { state in
-            defer { state.isUndecided = true }
-            return !state.isUndecided
-        }
-        guard isFirst else { return }
-        loop.scheduleTask(in: .seconds(5)) { [self] in
-            state.withLockedValue { $0.isUndecided = false }
-            loseEverything()
-        }
-    }
+    /// A commit whose outcome nobody knows may be in the log, or still come into it, and is pushed to nobody: as soon as it
+    /// can't come any more, every node reads the log again.
+    package func undecided() { doubt.yield() }
 
     /// Pushes what is committed, one batch after the other, until cancelled.
     package func run() async {
-        for await commit in commits {
-            var batches = Self.byConversation(commit.events)
-            for event in await read(commit.again) { Self.add(event, to: &batches) }
-            let members = await members(of: batches)
-            push(batches, to: members)
+        await withTaskGroup { group in
+            group.addTask { for await _ in self.doubts { await self.decide() } }
+            for await commit in commits {
+                var batches = Self.byConversation(commit.events)
+                for event in await read(commit.again) { Self.add(event, to: &batches) }
+                let members = await members(of: batches)
+                push(batches, to: members)
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func decide() async {
+        while !Task.isCancelled {
+            do {
+                if try await store.endLostAppends() { return loseEverything() }
+                logger.warning("A commit with an unknown outcome is still under way.")
+            } catch {
+                logger.warning(
+                    "It could not be found out what became of a commit.", metadata: ["error": "\(error)"])
+            }
+            try? await Task.sleep(for: .milliseconds(500))
         }
     }
 

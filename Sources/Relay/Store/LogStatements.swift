@@ -114,6 +114,15 @@ package enum LogStatements {
         SELECT 1 / (count(*) = cardinality($1))::integer FROM advanced
         """
 
+    /// Ends the earlier connections of this one's name, which no other relay has; answers whether all have ended.
+    package static let endLostAppends: Statement = """
+        WITH lost AS MATERIALIZED (
+            SELECT pid FROM pg_stat_activity
+            WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid()
+        )
+        SELECT count(*) FILTER (WHERE NOT pg_terminate_backend(pid, 500)) = 0 FROM lost
+        """
+
     /// Who is in conversations ($1) now, and who left them at events ($2) or later: conversation, membership, kind, user,
     /// joined_seq, left_seq.
     package static let members: Statement = """

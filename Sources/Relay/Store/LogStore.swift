@@ -22,7 +22,7 @@ package struct LogStore: Sendable {
                     backoffLimit: .milliseconds(500), applicationName: "roost-relay-\(name)"),
                 reactor: reactor, logger: logger)
         }
-        appends = pool(1, "append")
+        appends = pool(1, "append-" + String(UInt64.random(in: .min ... .max), radix: 16))
         cursors = pool(1, "cursors")
         reads = pool(readers, "read")
     }
@@ -45,6 +45,12 @@ package struct LogStore: Sendable {
     /// Answers when the log can be read.
     package func check() async throws(PostgresError) {
         _ = try await reads.query("SELECT FROM relay.conversations LIMIT 0", timeout: .seconds(1))
+    }
+
+    /// Ends whatever was sent to be appended on connections that were lost: it has been committed by then, or never will be.
+    /// False: one of them is still at it.
+    package func endLostAppends() async throws(PostgresError) -> Bool {
+        try await appends.query(LogStatements.endLostAppends).rows[0].bool(0)
     }
 
     /// The connection string with the planner told what this schema is made for: every statement reaches its rows by
