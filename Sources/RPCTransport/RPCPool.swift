@@ -258,7 +258,7 @@ package final class RPCPool: RPCCaller, RPCRouter, RPCCallHolder, ClientConnecti
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.maxMessagesPerRead, value: 4)
             .channelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16384, maximum: 262_144)
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16384, maximum: 65_536)
             )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -2,10 +2,6 @@ import DequeModule
 package import NIOCore
 import NIOPosix
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// The receive buffer that a thread's connections share: NIO would keep one for each.
 final class ReceiveBuffer {
     static let capacity = 16 * 1024
@@ -246,9 +242,6 @@ package final class EdgeLoop {
         closedSinceTrim = 0
         trafficAtTrim = traffic
         lastTrim = now
-        #if canImport(Glibc)
-            guard let symbol = dlsym(nil, "malloc_trim") else { return }
-            _ = unsafeBitCast(symbol, to: (@convention(c) (Int) -> Int32).self)(0)
-        #endif
+        Allocator.trim()
     }
 }
