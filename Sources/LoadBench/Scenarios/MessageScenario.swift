@@ -62,11 +62,11 @@ package struct MessageScenario: Sendable {
         case .search(let range, let limit):
             var search = RateSearch(range: range)
             while let rate = search.next {
+                if !steps.isEmpty { try await session.waitUntilQuiet(within: .seconds(30)) }
                 var measured = try await step(.open(Double(rate)), asked: Double(rate), plan)
                 let passed = measured.step.p99Ms < limit && measured.step.lost == 0
                 measured.step.passed = passed
                 session.progress("\(rate)/s: p99 \(FigureUnit.milliseconds.text(measured.step.p99Ms))")
-                try await session.waitUntilQuiet(within: .seconds(30))
                 search.record(passed: passed)
                 steps.append(measured)
             }
