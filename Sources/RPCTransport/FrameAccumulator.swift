@@ -1,6 +1,11 @@
 import NIOCore
 import RPC
 
+extension AdaptiveRecvByteBufferAllocator {
+    /// What both sides read into. A channel keeps up to four such buffers while nothing comes.
+    static let rpc = AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16384, maximum: 65_536)
+}
+
 /// Cuts received bytes into frames. Whole frames are handed out where they lie; only the rest of a cut one is kept, and
 /// no more than the longest frame allowed.
 struct FrameAccumulator {

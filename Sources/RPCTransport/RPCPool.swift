@@ -257,9 +257,7 @@ package final class RPCPool: RPCCaller, RPCRouter, RPCCallHolder, ClientConnecti
             .connectTimeout(TimeAmount(configuration.connection.connectTimeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.maxMessagesPerRead, value: 4)
-            .channelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16384, maximum: 65_536)
-            )
+            .channelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator.rpc)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls = self.configuration.security.clientTLS {

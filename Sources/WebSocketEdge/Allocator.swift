@@ -6,18 +6,15 @@
 enum Allocator {
     /// Gives blocks of 128 KiB and more back to the system when they are freed. That is where glibc begins, but it raises the
     /// bound with each such block (to 32 MiB), and keeps twice as much at the end of a heap.
-    static let returnsLargeBlocks: Bool = {
+    static func returnLargeBlocks() {
         #if canImport(Glibc)
             typealias Function = @convention(c) (_ parameter: Int32, _ value: Int32) -> Int32
+            guard let symbol = dlsym(nil, "mallopt") else { return }
+            let mallopt = unsafeBitCast(symbol, to: Function.self)
             // M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h, which Swift's Glibc module lacks.
-            let parameters: [Int32] = [-1, -3]
-            guard let symbol = dlsym(nil, "mallopt") else { return false }
-            let set = unsafeBitCast(symbol, to: Function.self)
-            return parameters.allSatisfy { set($0, 128 * 1024) == 1 }
-        #else
-            return false
+            for parameter: Int32 in [-1, -3] { _ = mallopt(parameter, 128 * 1024) }
         #endif
-    }()
+    }
 
     /// Gives back the free pages between blocks that are in use. It takes milliseconds.
     static func trim() {

@@ -58,7 +58,7 @@ package final class EdgeServer: Sendable {
         self.configuration = configuration
         self.group = eventLoopGroup
         self.logger = logger
-        if !Allocator.returnsLargeBlocks { logger.debug("The allocator will keep what connections have freed.") }
+        Allocator.returnLargeBlocks()
         shared = EdgeServerShared(delegate: delegate, limit: configuration.plainRequests)
         var loops: [NIOLoopBound<EdgeLoop>] = []
         for loop in eventLoopGroup.makeIterator() {

@@ -170,18 +170,22 @@ extension DatabaseTests {
                 kill(hung, SIGSTOP)
                 defer { kill(hung, SIGCONT) }
                 await #expect(throws: RPCError.self) { try await bench.send(id, from: 1, "2") }
-                // The connection is given up; on another one the relay asks for the end of the first.
+                // The connection is given up; on another one the relay has asked for the end of the first, and was told no.
                 try await eventually {
-                    try await bench.database.query(backends).rows.contains { try $0.int4(0) != hung }
+                    try await bench.database.query(
+                        """
+                        SELECT pid FROM pg_stat_activity
+                        WHERE application_name LIKE 'roost-relay-append-%' AND datname = current_database()
+                            AND query LIKE '%pg_terminate_backend%' AND state = 'idle'
+                        """
+                    ).rows.contains { try $0.int4(0) != hung }
                 }
-                try await Task.sleep(for: .milliseconds(700))
                 #expect(bench.relay.pusher.counts.nodes == 1)
                 kill(hung, SIGCONT)
                 try await eventually { bench.relay.pusher.counts.nodes == 0 }
                 #expect(try await !bench.database.query(backends).rows.contains { try $0.int4(0) == hung })
-                // From now on it is there or it is not.
+                // From now on it is there or it is not: what would store it has ended.
                 let before = try await eventuallyRead(bench).count
-                try await Task.sleep(for: .milliseconds(200))
                 #expect(try await eventuallyRead(bench).count == before)
                 let answer = try await bench.send(id, from: 1, "2")
                 #expect(answer.seq == 2 && answer.duplicate == (before == 2))

@@ -190,12 +190,12 @@ package final class Pusher: Sendable {
         while !Task.isCancelled {
             do {
                 if try await store.endLostAppends() { return loseEverything() }
-                logger.warning("A commit with an unknown outcome is still under way.")
             } catch {
                 logger.warning(
                     "It could not be found out what became of a commit.", metadata: ["error": "\(error)"])
             }
-            try? await Task.sleep(for: .milliseconds(500))
+            // PostgreSQL does not tell when a connection ends, and must not be kept from appending while it is waited for.
+            try? await Task.sleep(for: .milliseconds(100))
         }
     }
 

@@ -114,13 +114,13 @@ package enum LogStatements {
         SELECT 1 / (count(*) = cardinality($1))::integer FROM advanced
         """
 
-    /// Ends the earlier connections of this one's name, which no other relay has; answers whether all have ended.
+    /// Has the earlier connections of this one's name end, which no other relay has; answers whether there were none left.
     package static let endLostAppends: Statement = """
         WITH lost AS MATERIALIZED (
             SELECT pid FROM pg_stat_activity
             WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid()
         )
-        SELECT count(*) FILTER (WHERE NOT pg_terminate_backend(pid, 500)) = 0 FROM lost
+        SELECT count(pg_terminate_backend(pid)) = 0 FROM lost
         """
 
     /// Who is in conversations ($1) now, and who left them at events ($2) or later: conversation, membership, kind, user,

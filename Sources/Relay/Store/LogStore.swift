@@ -47,8 +47,8 @@ package struct LogStore: Sendable {
         _ = try await reads.query("SELECT FROM relay.conversations LIMIT 0", timeout: .seconds(1))
     }
 
-    /// Ends whatever was sent to be appended on connections that were lost: it has been committed by then, or never will be.
-    /// False: one of them is still at it.
+    /// Has whatever was sent to be appended on connections that were lost end. True: it has, and was committed before or
+    /// never will be. False: some was still under way; ask again.
     package func endLostAppends() async throws(PostgresError) -> Bool {
         try await appends.query(LogStatements.endLostAppends).rows[0].bool(0)
     }
